@@ -1,0 +1,75 @@
+"""Which classes a LyCORIS preset means in a given model, before any weight is loaded. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simpletuner.core.errors import ConfigError
+from simpletuner.core.linears import LinearShape
+
+
+@dataclass(frozen=True)
+class ClassShare:
+    """How much of one module class an adapter covers."""
+
+    class_name: str
+    adapted: int
+    linears: int
+    parameters: int
+
+    def line(self) -> str:
+        """For a person, for instance ``Attention: 128 of 128 linears, 4,751,360 parameters``."""
+        return f"{self.class_name}: {self.adapted} of {self.linears} linears, {self.parameters:,} parameters"
+
+
+def resolve_preset(preset: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
+    """The preset with every generic class name replaced by the family's own.
+
+    ``FeedForward`` names no class of OmniGen; its feed-forward class is ``OmniGenFeedForward``. A name that is
+    not an alias stays as it is.
+    """
+    resolved = dict(preset)
+    if "target_module" in preset:
+        resolved["target_module"] = [aliases.get(name, name) for name in preset["target_module"]]
+    if "module_algo_map" in preset:
+        overrides = preset["module_algo_map"].items()
+        resolved["module_algo_map"] = {aliases.get(name, name): dict(change) for name, change in overrides}
+    return resolved
+
+
+def require_matches(preset: Mapping[str, Any], classes: Iterable[str]) -> None:
+    """Refuse class names that no module of the model has: such a target would train nothing, in silence.
+
+    ``classes`` are the class names of the model's modules. Raises ConfigError.
+    """
+    known = set(classes)
+    wanted = [*preset.get("target_module", ()), *preset.get("module_algo_map", {})]
+    missing = sorted({name for name in wanted if name not in known})
+    if missing:
+        raise ConfigError(
+            f"no module of this model has the class {', '.join(missing)}",
+            key="apply_preset.target_module",
+            cure=f"use one of: {', '.join(sorted(known))}",
+        )
+
+
+def class_shares(
+    classes: Sequence[str], shapes: Sequence[LinearShape], parameters: Mapping[str, int]
+) -> tuple[ClassShare, ...]:
+    """Per class, how many of its linears are adapted.
+
+    ``parameters`` maps the path of each adapted linear to its number of trainable values.
+    """
+    return tuple(_share(name, [shape for shape in shapes if name in shape.inside], parameters) for name in classes)
+
+
+def _share(name: str, shapes: Sequence[LinearShape], parameters: Mapping[str, int]) -> ClassShare:
+    adapted = [shape for shape in shapes if shape.path in parameters]
+    return ClassShare(
+        class_name=name,
+        adapted=len(adapted),
+        linears=len(shapes),
+        parameters=sum(parameters[shape.path] for shape in adapted),
+    )

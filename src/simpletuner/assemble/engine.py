@@ -1,0 +1,86 @@
+"""The engine of a run: optimizer, schedule, average, batches, and what saves and restores them."""
+
+from __future__ import annotations
+
+from simpletuner.assemble.datasets import TrainingData
+from simpletuner.assemble.length import Length
+from simpletuner.assemble.network import adapter_metadata, build_ema
+from simpletuner.assemble.stage import Stage
+from simpletuner.config.load import LoadedRun
+from simpletuner.config.rules import scheduler_in_force
+from simpletuner.models.family import TextReader
+from simpletuner.training.batches import BatchMaker
+from simpletuner.training.checkpoint import Saver
+from simpletuner.training.loop import Clipping, Engine
+from simpletuner.training.model import TrainedModel
+from simpletuner.training.optimizers import build_optimizer
+from simpletuner.training.schedules import Schedule
+
+
+def build_engine(stage: Stage, model: TrainedModel, data: TrainingData, text: TextReader, length: Length) -> Engine:
+    """Everything that an update works with."""
+    config = stage.loaded.config.optimizer
+    ema = build_ema(stage.loaded, model, stage.accelerator.device)
+    return Engine(
+        accelerator=stage.accelerator,
+        model=model,
+        wrapped=stage.accelerator.prepare_model(model),
+        optimizer=build_optimizer(config, model.trainable().values(), stage.seed),
+        schedule=_schedule(stage.loaded, length),
+        clipping=Clipping(config.grad_clip_method, config.max_grad_norm),
+        ema=ema,
+        batches=BatchMaker(
+            seed=stage.seed,
+            latents=data.latents,
+            captions=data.captions,
+            tokens=data.tokens,
+            unconditional=text.unconditional(),
+            dropout=stage.loaded.config.data.caption_dropout_probability,
+        ),
+    )
+
+
+def _schedule(loaded: LoadedRun, length: Length) -> Schedule:
+    config = loaded.config.optimizer
+    factor = length.pictures_per_update if config.lr_scale else 1
+    scale = factor**0.5 if config.lr_scale_sqrt else factor
+    return Schedule(
+        name=scheduler_in_force(config),
+        peak=config.learning_rate * scale,
+        end=config.lr_end,
+        warmup=config.lr_warmup_steps,
+        total=length.steps,
+        cycles=config.lr_num_cycles,
+        power=config.lr_power,
+    )
+
+
+def build_saver(stage: Stage, engine: Engine) -> Saver:
+    """What writes and restores checkpoints and the final file."""
+    loaded = stage.loaded
+    sizes = sorted({f"{int(dataset.resolution)}" for dataset in loaded.datasets})
+    return Saver(
+        model=engine.model,
+        optimizer=engine.optimizer,
+        ema=engine.ema,
+        metadata=adapter_metadata(loaded, stage.family.facts, sizes),
+        lycoris=loaded.lycoris.raw if loaded.lycoris else None,
+        fingerprint=_fingerprint(stage),
+    )
+
+
+def _fingerprint(stage: Stage) -> dict[str, object]:
+    """The settings without which a resumed run would not be the same run."""
+    config = stage.loaded.config
+    return {
+        "model_type": config.model.model_type,
+        "model_family": config.model.model_family,
+        "optimizer": config.optimizer.optimizer,
+        "use_ema": config.ema.use_ema,
+        "seed": stage.seed,
+        "lycoris_config": stage.loaded.lycoris.raw if stage.loaded.lycoris else None,
+        "adapter_dtype": str(stage.precision.adapter),
+        "gradient_accumulation_steps": config.length.gradient_accumulation_steps,
+        "train_batch_size": {dataset.id: dataset.train_batch_size for dataset in stage.loaded.datasets},
+        "repeats": {dataset.id: dataset.repeats for dataset in stage.loaded.datasets},
+    }

@@ -1,0 +1,59 @@
+"""Device and number formats: what the configuration asks for, and what this machine can do well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from simpletuner.config.model import ModelConfig
+
+_DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """``base`` holds the model, ``adapter`` the trained weights, ``vae`` the codec; ``notices`` for the user."""
+
+    base: torch.dtype
+    adapter: torch.dtype
+    vae: torch.dtype
+    notices: tuple[str, ...] = ()
+
+
+def best_device() -> torch.device:
+    """CUDA, else Apple's GPU, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 arithmetic is worth while: on GPUs, and on CPUs with AMX tiles. Elsewhere it is emulated."""
+    return device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())  # noqa: SLF001  # torch has no public name for it
+
+
+def resolve_precision(model: ModelConfig, optimizer: str, *, bf16_adapter: bool, fast_bf16: bool) -> Precision:
+    """The number formats of a run.
+
+    On a CPU without bf16 arithmetic everything runs in fp32, and says so; ``bf16_adapter`` (the user set
+    ``base_model_default_dtype`` to bf16) keeps the adapter in bf16 even there. Full training keeps fp32 weights.
+    """
+    asked = _DTYPES[model.mixed_precision]
+    if asked != torch.float32 and not fast_bf16:
+        adapter = torch.bfloat16 if bf16_adapter and optimizer == "adamw_bf16" else torch.float32
+        told = f"mixed_precision={model.mixed_precision}: this CPU only emulates it, 5 to 25 times slower; using fp32"
+        return Precision(base=torch.float32, adapter=adapter, vae=torch.float32, notices=(told,))
+    base = torch.float32 if model.model_type == "full" else asked
+    adapter = torch.bfloat16 if optimizer == "adamw_bf16" and asked == torch.bfloat16 else torch.float32
+    notices: tuple[str, ...] = ()
+    if optimizer == "adamw_bf16" and adapter == torch.float32:
+        notices = ("adamw_bf16 with mixed_precision=no: fp32 weights and its fp32 form",)
+    return Precision(base=base, adapter=adapter, vae=_vae_dtype(model, asked), notices=notices)
+
+
+def _vae_dtype(model: ModelConfig, asked: torch.dtype) -> torch.dtype:
+    names = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "default": asked}
+    return names[model.vae_dtype] if asked != torch.float32 else torch.float32

@@ -1,0 +1,139 @@
+"""A whole run, in the order a person would tell it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from simpletuner.assemble.actions import CheckpointAction, StopAction
+from simpletuner.assemble.datasets import Sources, TrainingData, prepare_data
+from simpletuner.assemble.engine import build_engine, build_saver
+from simpletuner.assemble.length import Length, resolve_length
+from simpletuner.assemble.network import (
+    build_model,
+    choose_weights,
+    coverage_lines,
+)
+from simpletuner.assemble.output import choose_checkpoint, prepare, start_over
+from simpletuner.assemble.pictures import build_validator
+from simpletuner.assemble.stage import Stage, set_stage
+from simpletuner.config.load import LoadedRun
+from simpletuner.config.resolutions import parse_resolutions
+from simpletuner.config.rules import trackers
+from simpletuner.core.checkpoints import Checkpoint
+from simpletuner.core.errors import SimpletunerError
+from simpletuner.core.events import CheckpointSaved, RunEnded, RunStarted
+from simpletuner.core.progress import Progress
+from simpletuner.models.family import Codec, MemorySaving, TextReader
+from simpletuner.observe.build import build_console, build_listeners
+from simpletuner.observe.fan_out import FanOut
+from simpletuner.training.checkpoint import Saver, read_state
+from simpletuner.training.loop import Course
+from simpletuner.training.loop import run as run_loop
+from simpletuner.training.model import TrainedModel
+
+
+def run(loaded: LoadedRun, *, fresh: bool, confirm: Callable[[str], bool]) -> None:
+    """Train what ``loaded`` describes, from caching to the final file.
+
+    ``fresh`` moves an earlier run in the output folder aside, after ``confirm``. Raises SimpletunerError for
+    everything that a user can act on.
+    """
+    output_dir = Path(loaded.config.report.output_dir)
+    prepare(output_dir)
+    if fresh:
+        start_over(output_dir, confirm)
+    notes = FanOut([build_console()])
+    chosen = choose_checkpoint(output_dir, loaded.config.checkpoints.resume_from_checkpoint, notes)
+    notes.close()
+    report = loaded.config.report
+    listeners = build_listeners(
+        trackers(report.report_to), output_dir, report.logging_dir, chosen.step if chosen else 0
+    )
+    began = time.monotonic()
+    try:
+        step = _train(set_stage(loaded, _saved_seed(chosen), listeners), chosen)
+        listeners(RunEnded(step, "completed", time.monotonic() - began))
+    except SimpletunerError as error:
+        listeners(RunEnded(-1, "failed", time.monotonic() - began, str(error)))
+        raise
+    finally:
+        listeners.close()
+
+
+def _saved_seed(chosen: Checkpoint | None) -> int | None:
+    return int(read_state(chosen.path)["fingerprint"]["seed"]) if chosen else None
+
+
+def _train(stage: Stage, chosen: Checkpoint | None) -> int:
+    """Everything between the checks and the end; the last step."""
+    weights = choose_weights(stage.loaded, stage.family.facts)
+    text = stage.family.load_text(weights.source, builtin_negative=weights.builtin_negative)
+    codec = _codec(stage, weights.source)
+    data = _data(stage, codec, text)
+    device = stage.accelerator.device
+    model = build_model(stage.loaded, stage.family, weights.source, stage.precision, stage.seed, device)
+    length = resolve_length(stage.loaded.config.length, data.updates_per_epoch)
+    engine = build_engine(stage, model, data, text, length)
+    saver = build_saver(stage, engine)
+    start = saver.restore(chosen.path) if chosen else Progress()
+    validator = build_validator(stage.loaded, model, engine.ema, (codec, text), start.step, stage.emit)
+    _announce(stage, model, length, start)
+    validator.before_training(start)
+    checkpoints = _checkpoints(stage, saver)
+    stop = StopAction(checkpoints)
+    course = _course(stage, data, length, start, chosen)
+    with stop.listening():
+        end = run_loop(engine, course, start, (checkpoints, validator, stop), stage.emit)
+    data.close()
+    checkpoints.save(end)
+    saver.write_final(stage.output_dir, end)
+    stage.emit(CheckpointSaved(end.step, stage.output_dir, is_final=True))
+    validator.at_end(end)
+    return end.step
+
+
+def _codec(stage: Stage, source: str | Path) -> Codec:
+    config = stage.loaded.config.model
+    saving = MemorySaving(tiling=config.vae_enable_tiling, slicing=config.vae_enable_slicing)
+    return stage.family.load_codec(source, stage.accelerator.device, stage.precision.vae, saving)
+
+
+def _data(stage: Stage, codec: Codec, text: TextReader) -> TrainingData:
+    sources = Sources(codec=codec, text=text, seed=stage.seed, maximum_edge=stage.family.facts.longest_edge)
+    ranks, rank = stage.accelerator.num_processes, stage.accelerator.process_index
+    return prepare_data(stage.loaded, sources, ranks, rank, stage.emit)
+
+
+def _announce(stage: Stage, model: TrainedModel, length: Length, start: Progress) -> None:
+    lines = coverage_lines(model, stage.family.linears(model.denoiser), stage.precision)
+    sizes = ", ".join(
+        f"{width}x{height}" for width, height in parse_resolutions(stage.loaded.config.validation.validation_resolution)
+    )
+    told = (*lines, f"{length.updates_per_epoch} updates an epoch, {length.steps} in all; pictures at {sizes}")
+    stage.emit(RunStarted(stage.loaded.name, stage.output_dir, start.step, length.steps, length.epochs, told))
+
+
+def _checkpoints(stage: Stage, saver: Saver) -> CheckpointAction:
+    config = stage.loaded.config.checkpoints
+    return CheckpointAction(
+        saver,
+        stage.output_dir,
+        config.checkpoint_step_interval,
+        config.checkpoint_epoch_interval,
+        config.checkpoints_total_limit,
+        stage.emit,
+    )
+
+
+def _course(stage: Stage, data: TrainingData, length: Length, start: Progress, chosen: Checkpoint | None) -> Course:
+    return Course(
+        plan=lambda epoch: data.plan(stage.seed, epoch),
+        slices=data.slices,
+        prior=data.is_prior,
+        max_steps=length.steps,
+        seed=stage.seed,
+        first_step=start.step,
+        resumed_from=chosen.path.name if chosen else None,
+    )

@@ -1,0 +1,1 @@
+"""The command line: it parses words, calls, and turns errors into exit codes."""

@@ -1,0 +1,108 @@
+"""The `simpletuner` command. It alone imports a sub-command's module, and only when that one is chosen."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from simpletuner import __version__
+from simpletuner.core.errors import ExitCode, SimpletunerError
+
+_TRAIN_WORDS = ("--env", "--config", "--example", "-e", "--fresh")
+
+
+class _Train(click.Command):
+    """Its help lists every option, so it is made only when asked for."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        formatter.write_paragraph()
+        formatter.write(importlib.import_module("simpletuner.cli.select").help_text())
+
+
+class _Group(click.Group):
+    """`simpletuner env=NAME` is `simpletuner train env=NAME`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and _selects(args[0]):
+            args = ["train", *args]
+        return super().parse_args(ctx, args)
+
+
+def _selects(word: str) -> bool:
+    return "=" in word or word in _TRAIN_WORDS
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="simpletuner")
+def cli() -> None:
+    """Train OmniGen adapters on your own pictures.
+
+    Start with: simpletuner train --example emoji-style
+    """
+
+
+@cli.command(
+    cls=_Train,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    options_metavar="",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[env=NAME] [key=value]... [--fresh]")
+@click.pass_context
+def train(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """Train: the configuration is found, checked and obeyed."""
+    if "--help" in words or "-h" in words:
+        click.echo(ctx.get_help())
+        return
+    loaded, parsed = importlib.import_module("simpletuner.cli.select").select_run(words, Path.cwd(), os.environ)
+    importlib.import_module("simpletuner.cli.train").train(loaded, fresh="fresh" in parsed.switches)
+
+
+@cli.group()
+def examples() -> None:
+    """Bundled examples."""
+
+
+@examples.command("list")
+def list_examples() -> None:
+    """Print the bundled examples."""
+    importlib.import_module("simpletuner.cli.examples").list_examples()
+
+
+@examples.command("copy")
+@click.argument("name")
+@click.argument("destination", type=click.Path(path_type=Path), metavar="DEST")
+def copy_example(name: str, destination: Path) -> None:
+    """Copy the example NAME into the folder DEST."""
+    importlib.import_module("simpletuner.cli.examples").copy_example(name, destination)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; a bug of ours is the only exception that escapes."""
+    try:
+        outcome = cli.main(list(arguments), prog_name="simpletuner", standalone_mode=False)
+    except click.Abort:
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SimpletunerError as error:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        return error.exit_code
+    return outcome if isinstance(outcome, int) else ExitCode.OK
+
+
+def main() -> None:
+    """The console command `simpletuner`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def train_main() -> None:
+    """The console command `simpletuner-train`: `simpletuner train`."""
+    sys.exit(run(["train", *sys.argv[1:]]))

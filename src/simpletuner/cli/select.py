@@ -1,0 +1,49 @@
+"""The run that the words of a command line select, loaded before anything heavy is imported."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from simpletuner.cli.words import Words, parse_words
+from simpletuner.config.describe import Description, descriptions
+from simpletuner.config.load import LoadedRun, load_run
+
+_SELECTORS = """\
+Which run:
+  (nothing)              config.json in this folder, then in config/
+  env=NAME, --env NAME   the configuration config/NAME
+  --config FILE          a configuration file, or its folder
+  --example NAME, -e     a bundled example (simpletuner examples list)
+  --fresh                start anew in an output folder that holds a run
+
+Any option may follow, as key=value, --key=value or --key value; it wins over the file.
+"""
+
+
+def select_run(words: Sequence[str], cwd: Path, environ: Mapping[str, str]) -> tuple[LoadedRun, Words]:
+    """The checked run and the parsed words. Raises ConfigError."""
+    parsed = parse_words(words)
+    return load_run(parsed.selection, parsed.overrides, cwd, environ), parsed
+
+
+def help_text() -> str:
+    """The selectors, and every option with its meaning, by section."""
+    lines = [_SELECTORS]
+    section = ""
+    for described in descriptions():
+        if described.section != section:
+            section = described.section
+            lines.append(f"\n{section.capitalize()}:")
+        lines.append(_line(described))
+    return "\n".join(lines)
+
+
+def _line(described: Description) -> str:
+    allowed = f" One of: {', '.join(described.allowed)}." if len(described.allowed) > 1 else ""
+    default = " Required." if described.default is None else f" [{described.default}]" if described.default else ""
+    unread = "" if described.reads else " (not read in this version)"
+    text = f"{described.meaning}{allowed}{default}{unread}".replace("`", "")
+    told = textwrap.fill(text, 76, initial_indent="      ", subsequent_indent="      ")
+    return f"  {described.name}={described.kind.upper().replace(' ', '-')}\n{told}"

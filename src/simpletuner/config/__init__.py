@@ -1,0 +1,1 @@
+"""Files and words in, frozen and checked sections out. Never imports torch."""

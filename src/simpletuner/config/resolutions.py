@@ -1,0 +1,48 @@
+"""The sizes of validation pictures, from their text."""
+
+from __future__ import annotations
+
+import re
+
+from simpletuner.core.errors import ConfigError
+
+MULTIPLE = 16
+_MEGAPIXELS_BELOW = 16
+_ONE_MEGAPIXEL = 1024
+_SIZE = re.compile(r"(\d+)\s*[x×]\s*(\d+)", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
+def parse_resolutions(text: str) -> tuple[tuple[int, int], ...]:
+    """``(width, height)`` in pixels of ``"1024x1024, 1280x768, 512"``, rounded to multiples of 16.
+
+    A bare number is an edge in pixels, below 16 megapixels: 1 is 1024x1024, n an edge of n x 1000. Raises
+    ConfigError for anything else.
+    """
+    return tuple(_parse_one(part.strip()) for part in text.split(","))
+
+
+def _parse_one(part: str) -> tuple[int, int]:
+    size = _SIZE.fullmatch(part)
+    if size:
+        width, height = int(size[1]), int(size[2])
+    elif _NUMBER.fullmatch(part):
+        width = height = _edge(float(part))
+    else:
+        width = height = 0
+    if width <= 0 or height <= 0:
+        cure = "for example 1024x1024, or several: 1024x1024,1280x768"
+        raise ConfigError(f"'{part}' is no size", key="validation_resolution", cure=cure)
+    return _rounded(width), _rounded(height)
+
+
+def _edge(number: float) -> int:
+    if number >= _MEGAPIXELS_BELOW:
+        return int(number)
+    if number == 1:
+        return _ONE_MEGAPIXEL
+    return int(number * 1000) // 8 * 8
+
+
+def _rounded(edge: int) -> int:
+    return max(MULTIPLE, round(edge / MULTIPLE) * MULTIPLE)

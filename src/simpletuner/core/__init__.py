@@ -1,0 +1,1 @@
+"""Nouns every floor may speak: errors, events, files, seeds, samples, batches."""

@@ -1,0 +1,50 @@
+"""The torch-free description of a model family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simpletuner.core.errors import ConfigError
+from simpletuner.core.linears import LinearShape
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """Where a flavour's weights lie (a hub id, or a folder for a bundled model) and what sampling does without words.
+
+    ``builtin_negative`` says that sampling without a negative prompt uses the references' own negative text; else
+    the unconditional prompt of training is used.
+    """
+
+    source: str | Path
+    builtin_negative: bool
+
+
+@dataclass(frozen=True)
+class FamilyFacts:
+    """Everything ``check`` and the planner need to know of a family.
+
+    Edges are in pixels: pictures are multiples of ``side_multiple`` and no longer than ``longest_edge``.
+    ``class_aliases`` maps the generic names people write in a LyCORIS preset to the family's own class names;
+    ``linear_shapes`` lists the adaptable layers from the transformer's ``config.json``.
+    """
+
+    name: str
+    flavours: Mapping[str, Flavour]
+    default_flavour: str
+    side_multiple: int
+    native_edge: int
+    longest_edge: int
+    class_aliases: Mapping[str, str]
+    linear_shapes: Callable[[Mapping[str, Any]], tuple[LinearShape, ...]]
+
+    def flavour(self, name: str | None) -> Flavour:
+        """The flavour ``name``, or the default one; a ConfigError lists them when there is none of that name."""
+        chosen = name or self.default_flavour
+        if chosen not in self.flavours:
+            cure = f"one of: {', '.join(sorted(self.flavours))}"
+            raise ConfigError(f"'{self.name}' has no flavour '{chosen}'", key="model_flavour", cure=cure)
+        return self.flavours[chosen]

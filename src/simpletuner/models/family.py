@@ -1,0 +1,102 @@
+"""What a model family must be able to do. A family is a folder, a protocol kept, and one line in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from simpletuner.core.batch import Latents
+from simpletuner.core.linears import LinearShape
+from simpletuner.models.facts import FamilyFacts
+
+
+@dataclass(frozen=True)
+class LatentSpec:
+    """The latent space: channels, and how many pixels one latent cell covers along an edge."""
+
+    channels: int
+    downsample: int
+
+
+@dataclass(frozen=True)
+class MemorySaving:
+    """How a codec may trade time for memory: in ``tiling``, or one picture at a time (``slicing``)."""
+
+    tiling: bool = False
+    slicing: bool = False
+
+
+class Codec(Protocol):
+    """Pictures to latents and back; latents are scaled to about unit variance."""
+
+    def fingerprint(self) -> str:
+        """Names weights and scaling; part of every latent cache key."""
+        ...
+
+    def encode(self, pixels: Tensor) -> Latents:
+        """The posterior, (B, C, h, w), of pixels (B, 3, H, W) in [-1, 1]."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pixels (B, 3, H, W) float32 in [-1, 1] on the CPU, of latents (B, C, h, w)."""
+        ...
+
+
+class TextReader(Protocol):
+    """Prompts to token ids."""
+
+    def fingerprint(self) -> str:
+        """Names the vocabulary and the template; part of every token cache key."""
+        ...
+
+    def tokenize(self, prompt: str) -> Tensor:
+        """Ids (L,) int64 of one prompt."""
+        ...
+
+    def unconditional(self) -> Tensor:
+        """Ids of the prompt that a dropped caption becomes in training."""
+        ...
+
+    def negative(self, prompt: str | None) -> tuple[str, Tensor]:
+        """What sampling guides away from, as text and ids; None asks for the flavour's own."""
+        ...
+
+
+class ModelFamily(Protocol):
+    """One model, from weights to velocity. ``source`` is a folder in diffusers layout or a hub id."""
+
+    facts: FamilyFacts
+    latents: LatentSpec
+
+    def load_codec(self, source: str | Path, device: torch.device, dtype: torch.dtype, saving: MemorySaving) -> Codec:
+        """The VAE, with its scaling inside."""
+        ...
+
+    def load_text(self, source: str | Path, *, builtin_negative: bool) -> TextReader:
+        """The tokenizer; OmniGen has no text encoder."""
+        ...
+
+    def load_denoiser(self, source: str | Path, dtype: torch.dtype) -> nn.Module:
+        """The transformer on the CPU, in evaluation mode, with gradients off."""
+        ...
+
+    def linears(self, denoiser: nn.Module) -> tuple[LinearShape, ...]:
+        """The adaptable layers of a loaded denoiser."""
+        ...
+
+    def set_recompute(self, denoiser: nn.Module, *, enabled: bool) -> None:
+        """Turn gradient checkpointing on or off."""
+        ...
+
+    def save_denoiser(self, denoiser: nn.Module, folder: Path, dtype: torch.dtype) -> None:
+        """Write the weights in diffusers layout into ``folder``."""
+        ...
+
+    def predict_velocity(self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
+        """Velocity (B, C, h, w), image to noise, of ``noisy`` (B, C, h, w) at ``sigma`` (B,)."""
+        ...

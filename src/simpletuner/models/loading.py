@@ -1,0 +1,74 @@
+"""Weights from a folder in diffusers layout or from the hub, with errors a user can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from diffusers.utils import logging as diffusers_logging
+
+from simpletuner.core.errors import ConfigError
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Pretrained(Protocol[_T_co]):
+    """A class of diffusers or transformers that loads itself."""
+
+    @classmethod
+    def from_pretrained(cls, source: str, **options: object) -> _T_co:
+        """Load from ``source``."""
+        ...
+
+
+def load_pretrained(
+    kind: Pretrained[_T_co], source: str | Path, subfolder: str, dtype: torch.dtype | None, **extra: object
+) -> _T_co:
+    """One component of ``source``: safetensors only, no remote code.
+
+    Raises ConfigError when the folder or the hub repository does not hold it.
+    """
+    options: dict[str, object] = {"subfolder": subfolder, **extra}
+    if dtype is not None:
+        options |= {"torch_dtype": dtype, "use_safetensors": True}
+    try:
+        return kind.from_pretrained(str(source), **options)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"cannot load '{subfolder}' from '{source}': {_first_line(error)}",
+            key="pretrained_model_name_or_path",
+            cure="give a folder in diffusers layout or a hub id you can reach (`hf auth login`, HF_ENDPOINT)",
+        ) from error
+
+
+def load_checked(kind: Any, source: str | Path, subfolder: str, dtype: torch.dtype, computed: frozenset[str]) -> Any:
+    """A diffusers model every weight of which was in the file, but for ``computed`` ones that are formulas.
+
+    diffusers fills a missing weight with random numbers and a warning; here it is a ConfigError.
+    """
+    with _quiet():
+        model, info = load_pretrained(kind, source, subfolder, dtype, output_loading_info=True)
+    if missing := sorted(set(info["missing_keys"]) - computed):
+        raise ConfigError(
+            f"'{subfolder}' of '{source}' lacks {len(missing)} weights, the first is {missing[0]}",
+            key="pretrained_model_name_or_path",
+            cure="the download is incomplete or the folder holds another model",
+        )
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    former = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(former)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

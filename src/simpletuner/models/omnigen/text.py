@@ -1,0 +1,52 @@
+"""OmniGen's tokenizer behind the text protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from pathlib import Path
+
+from diffusers.pipelines.omnigen.processor_omnigen import OmniGenMultiModalProcessor
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from simpletuner.models.loading import load_pretrained
+from simpletuner.models.omnigen.prompt import UNCONDITIONAL, instruction, tokenize
+
+
+def reference_negative() -> str:
+    """The negative text that diffusers' OmniGen pipeline always guides away from, read off the library itself."""
+    parameter = inspect.signature(OmniGenMultiModalProcessor.__call__).parameters["negative_prompt"]
+    return str(parameter.default)
+
+
+class OmniGenText:
+    """Prompts to OmniGen's own token ids."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, builtin_negative: bool) -> None:
+        """``builtin_negative``: without a negative prompt, sampling guides away from the references' text."""
+        self._tokenizer = tokenizer
+        self._default_negative = reference_negative() if builtin_negative else UNCONDITIONAL
+
+    def fingerprint(self) -> str:
+        """Hash of the vocabulary and the template."""
+        vocabulary = repr(sorted(self._tokenizer.get_vocab().items()))
+        return hashlib.sha256(f"{vocabulary}\n{instruction('{}')}".encode()).hexdigest()[:32]
+
+    def tokenize(self, prompt: str) -> Tensor:
+        """Ids (L,) int64 of the whole instruction."""
+        return tokenize(self._tokenizer, prompt)
+
+    def unconditional(self) -> Tensor:
+        """Ids of the instruction ``<cfg>``."""
+        return self.tokenize(UNCONDITIONAL)
+
+    def negative(self, prompt: str | None) -> tuple[str, Tensor]:
+        """The user's negative prompt, or the flavour's own, as text and ids."""
+        text = prompt or self._default_negative
+        return text, self.tokenize(text)
+
+
+def load_text(source: str | Path, *, builtin_negative: bool) -> OmniGenText:
+    """The tokenizer of ``source``."""
+    return OmniGenText(load_pretrained(AutoTokenizer, source, "tokenizer", None), builtin_negative=builtin_negative)

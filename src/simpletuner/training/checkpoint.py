@@ -1,0 +1,127 @@
+"""What a checkpoint holds, and how a run goes on from one.
+
+``pytorch_lora_weights.safetensors`` and ``lycoris_config.json`` (an adapter) or ``transformer/`` (all weights);
+``ema/`` the same, averaged; ``optimizer.safetensors``; ``training_state.json``. Order and randomness need no file:
+they are pure functions of the seed and of where the run stands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from simpletuner.core.checkpoints import problem_with
+from simpletuner.core.errors import DataError
+from simpletuner.core.files import write_json
+from simpletuner.core.progress import Progress
+from simpletuner.training.ema import Ema
+from simpletuner.training.model import TrainedModel
+from simpletuner.training.state import load_optimizer, optimizer_tensors, scalar_keys
+
+ADAPTER_FILE = "pytorch_lora_weights.safetensors"
+ADAPTER_CONFIG = "lycoris_config.json"
+_EMA_FILE = "ema_model.safetensors"
+_OPTIMIZER_FILE = "optimizer.safetensors"
+_STATE_FILE = "training_state.json"
+
+
+@dataclass(frozen=True)
+class Saver:
+    """Writes weights for other programs and state for this one.
+
+    ``metadata`` goes into the adapter file (all values text); ``lycoris`` is the user's own file, copied beside;
+    ``fingerprint`` holds the settings that a resume must share, by flat name.
+    """
+
+    model: TrainedModel
+    optimizer: torch.optim.Optimizer
+    ema: Ema | None
+    metadata: Mapping[str, str]
+    lycoris: Mapping[str, Any] | None
+    fingerprint: Mapping[str, Any]
+
+    def write(self, folder: Path, progress: Progress) -> None:
+        """Everything a resume needs, into an empty ``folder``."""
+        self.write_weights(folder, progress)
+        names = list(self.model.trainable())
+        save_file(optimizer_tensors(self.optimizer, names), folder / _OPTIMIZER_FILE)
+        if self.ema is not None:
+            (folder / "ema").mkdir()
+            save_file(self.ema.shadow, folder / "ema" / _EMA_FILE)
+        state = {
+            "version": 1,
+            "progress": asdict(progress),
+            "optimizer_scalars": scalar_keys(self.optimizer),
+            "fingerprint": dict(self.fingerprint),
+        }
+        write_json(folder / _STATE_FILE, state)
+
+    def write_weights(self, folder: Path, progress: Progress) -> None:
+        """What other programs read: the adapter file with its configuration, or the transformer."""
+        if self.model.adapter is None:
+            self.model.family.save_denoiser(self.model.denoiser, folder / "transformer", torch.float32)
+            return
+        metadata = {**self.metadata, "global_step": str(progress.step)}
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.model.adapter.tensors().items()}
+        save_file(tensors, folder / ADAPTER_FILE, metadata=metadata)
+        write_json(folder / ADAPTER_CONFIG, self.lycoris)
+
+    def write_final(self, folder: Path, progress: Progress) -> None:
+        """The finished weights, and the averaged ones in ``ema/``, into ``folder``."""
+        self.write_weights(folder, progress)
+        if self.ema is not None:
+            (folder / "ema").mkdir(exist_ok=True)
+            with self.ema.applied():
+                self.write_weights(folder / "ema", progress)
+
+    def restore(self, folder: Path) -> Progress:
+        """Put weights, optimizer and average back as they were; where the run stood.
+
+        Raises DataError when the checkpoint is damaged or belongs to another run.
+        """
+        state = read_state(folder)
+        self._require_same_run(folder, state["fingerprint"])
+        self._restore_weights(folder)
+        names = list(self.model.trainable())
+        tensors = load_file(folder / _OPTIMIZER_FILE)
+        load_optimizer(self.optimizer, names, tensors, state["optimizer_scalars"])
+        if self.ema is not None:
+            self._restore_average(folder)
+        return Progress(**state["progress"])
+
+    def _require_same_run(self, folder: Path, saved: Mapping[str, Any]) -> None:
+        differing = [key for key in sorted({*saved, *self.fingerprint}) if saved.get(key) != self.fingerprint.get(key)]
+        if differing:
+            lines = "; ".join(f"{key} was {saved.get(key)!r}, is {self.fingerprint.get(key)!r}" for key in differing)
+            cure = "put the former values back, start over with --fresh, or choose another output_dir"
+            raise DataError(f"this checkpoint belongs to a different run: {lines}", file=folder, cure=cure)
+
+    def _restore_weights(self, folder: Path) -> None:
+        if self.model.adapter is not None:
+            self.model.adapter.load_tensors(load_file(folder / ADAPTER_FILE))
+            return
+        saved = self.model.family.load_denoiser(folder, torch.float32)
+        self.model.denoiser.load_state_dict(saved.state_dict())
+
+    def _restore_average(self, folder: Path) -> None:
+        file = folder / "ema" / _EMA_FILE
+        if not file.is_file():
+            raise DataError("has no average (EMA) to go on with", file=folder, key="use_ema", cure="use_ema=false")
+        shadow: dict[str, Tensor] = load_file(file)
+        assert self.ema is not None
+        self.ema.load(shadow)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The state file of a verified checkpoint. Raises DataError when anything in ``folder`` is damaged."""
+    if problem := problem_with(folder):
+        raise DataError(f"cannot resume: {problem}", file=folder, cure="resume from another checkpoint, or use --fresh")
+    state: dict[str, Any] = json.loads((folder / _STATE_FILE).read_text())
+    return state

@@ -1,0 +1,42 @@
+"""What is trained: a denoiser and, over it, perhaps an adapter, as one module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from simpletuner.adapters.lycoris import LycorisAdapter
+from simpletuner.models.family import ModelFamily
+
+
+class TrainedModel(nn.Module):
+    """Denoiser and adapter in one module: an adapter keeps its parameters outside the model it patches, and two
+    modules prepared apart drift apart under data parallelism.
+    """
+
+    def __init__(self, family: ModelFamily, denoiser: nn.Module, adapter: LycorisAdapter | None) -> None:
+        """``adapter`` None trains all weights of the denoiser."""
+        super().__init__()
+        self.family = family
+        self.denoiser = denoiser
+        self.adapter = adapter
+
+    def forward(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
+        """Velocity (B, C, h, w), image to noise, at ``noisy`` (B, C, h, w) and ``sigma`` (B,)."""
+        return self.family.predict_velocity(self.denoiser, noisy, sigma, prompts)
+
+    def trainable(self) -> dict[str, Parameter]:
+        """The parameters that an update changes, by name, in a fixed order."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    @contextmanager
+    def strength(self, multiplier: float) -> Iterator[None]:
+        """Scale the adapter inside the block; without an adapter there is nothing to scale."""
+        if self.adapter is None:
+            yield
+            return
+        with self.adapter.strength(multiplier):
+            yield

@@ -1,0 +1,1 @@
+"""Seeing what the model has learned: prompts, pictures, benchmarks."""

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simpletuner.config.lycoris import parse_lycoris, read_lycoris
+from simpletuner.core.errors import ConfigError
+
+DOCUMENT = Path(__file__).parents[1] / "fixtures" / "document" / "lycoris_config.json"
+FILE = Path("lycoris_config.json")
+LOKR = {"algo": "lokr", "multiplier": 1.0, "linear_dim": 10000, "linear_alpha": 1}
+
+
+def test_the_documents_file() -> None:
+    config = read_lycoris(DOCUMENT)
+    assert (config.algo, config.linear_dim, config.linear_alpha, config.factor) == ("lokr", 10000, 1, 16)
+    assert config.apply_preset is not None
+    assert config.apply_preset.target_module == ("Attention", "FeedForward")
+    assert config.apply_preset.module_algo_map == {"Attention": {"factor": 16}, "FeedForward": {"factor": 8}}
+    assert config.raw == json.loads(DOCUMENT.read_text())
+
+
+def test_texts_become_values_and_comments_go() -> None:
+    config = parse_lycoris(
+        {
+            "__note": "x",
+            "multiplier": "1",
+            "linear_dim": "8",
+            "linear_alpha": "4",
+            "full_matrix": "yes",
+            "dropout": "0.1",
+            "algo": " LoHa ",
+            "apply_preset": {"__note": 1, "use_fnmatch": "true", "name_algo_map": {"*.to_q": {"dim": "4"}}},
+        },
+        FILE,
+    )
+    assert config.raw == {
+        "algo": "loha",
+        "multiplier": 1.0,
+        "linear_dim": 8,
+        "linear_alpha": 4.0,
+        "full_matrix": True,
+        "dropout": 0.1,
+        "apply_preset": {"use_fnmatch": True, "name_algo_map": {"*.to_q": {"dim": 4}}},
+    }
+
+
+def test_the_rank_may_be_left_out_with_a_full_matrix() -> None:
+    without = {key: value for key, value in LOKR.items() if key != "linear_dim"}
+    assert parse_lycoris(without | {"full_matrix": True}, FILE).linear_dim is None
+    with pytest.raises(ConfigError, match="linear_dim: is missing"):
+        parse_lycoris(without, FILE)
+
+
+def test_without_an_algorithm_it_is_lora_and_without_a_preset_there_is_none() -> None:
+    config = parse_lycoris({"multiplier": 1, "linear_dim": 4, "linear_alpha": 1}, FILE)
+    assert config.raw["algo"] == "lora"
+    assert config.apply_preset is None
+    assert "apply_preset" not in config.raw
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"algo": "lokrr"}, "did you mean 'lokr'?"),
+        ({"multiplier": None}, "multiplier: is missing"),
+        ({"linear_alpha": ""}, "linear_alpha: is missing"),
+        ({"multiplier": 0}, "must be above 0"),
+        ({"linear_dim": 0}, "must be at least 1"),
+        ({"linear_dim": "big"}, "'big' is not a number"),
+        ({"factor": 0}, "'0' splits nothing"),
+        ({"factr": 16}, "factr: unknown key"),
+        ({"factr": 16}, "did you mean 'factor'?"),
+        ({"apply_preset": "full"}, "must be an object"),
+        ({"apply_preset": {"target_modules": []}}, "apply_preset.target_modules: unknown key"),
+        ({"apply_preset": {"target_module": "Attention"}}, "must be a list of names"),
+        ({"apply_preset": {"target_module": [1]}}, "must be a list of names"),
+        ({"apply_preset": {"module_algo_map": ["Attention"]}}, "must be an object"),
+        ({"apply_preset": {"module_algo_map": {"Attention": 16}}}, "'Attention' must hold an object"),
+        ({"apply_preset": {"module_algo_map": {"Attention": {"linear_dim": 4}}}}, "did you mean 'dim'?"),
+        ({"apply_preset": {"module_algo_map": {"Attention": {"factr": 4}}}}, "did you mean 'factor'?"),
+        ({"apply_preset": {"module_algo_map": {"Attention": {"factor": "x"}}}}, "'x' is not a number"),
+        ({"apply_preset": {"use_fnmatch": "perhaps"}}, "neither on nor off"),
+    ],
+)
+def test_mistakes(change: Any, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_lycoris(LOKR | change, FILE)
+    assert str(FILE) in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_all_mistakes_come_together() -> None:
+    with pytest.raises(ConfigError, match="3 problems") as caught:
+        parse_lycoris({"algo": "nope", "linear_dim": 4, "linear_alpha": 1, "x": 1}, FILE)
+    for told in ("algo: unknown value", "multiplier: is missing", "x: unknown key"):
+        assert told in str(caught.value)

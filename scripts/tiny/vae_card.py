@@ -25,8 +25,8 @@ class Measured:
 
 
 def row(name: str, values: Tensor) -> str:
-    """Format one value per latent channel as a table row."""
-    return f"| {name} | " + " | ".join(f"{value:.3f}" for value in values.tolist()) + " |"
+    """Format one value per latent channel as a table row; adding 0.0 turns -0.0 into 0.0."""
+    return f"| {name} | " + " | ".join(f"{round(value, 3) + 0.0:.3f}" for value in values.tolist()) + " |"
 
 
 def card(measured: Measured) -> str:

@@ -32,8 +32,9 @@ def finish(vae: AutoencoderKL, progress: Progress, batch: int) -> None:
     standardise(rounded, latent_statistics(rounded, training, torch.Generator().manual_seed(0)))
     factor = 1.0 / float(latent_statistics(rounded, training, torch.Generator().manual_seed(1)).std.mean())
     rounded.register_to_config(scaling_factor=round(factor, 5), shift_factor=None)
-    save_folder(rounded.half(), FOLDER)
-    stored = AutoencoderKL.from_pretrained(FOLDER, torch_dtype=torch.float32)
+    unfinished = FOLDER.with_name(f".{FOLDER.name}.part")
+    rounded.half().save_pretrained(unfinished, safe_serialization=True)
+    stored = AutoencoderKL.from_pretrained(unfinished, torch_dtype=torch.float32)
     restored = reconstructions(stored, held_out)
     save_sheet(SHEET, restored, held_out)
     measured = Measured(
@@ -45,14 +46,15 @@ def finish(vae: AutoencoderKL, progress: Progress, batch: int) -> None:
         progress=progress,
         batch=batch,
     )
-    write_text(FOLDER / "README.md", card(measured))
+    write_text(unfinished / "README.md", card(measured))
+    replace_folder(FOLDER, unfinished)
     logging.info("held-out PSNR %.2f dB, scaling factor %.5f, %s", measured.psnr, measured.factor, FOLDER)
 
 
-def save_folder(vae: AutoencoderKL, folder: Path) -> None:
-    """Write config and safetensors; a finished folder replaces the former one."""
-    unfinished = folder.with_name(f".{folder.name}.part")
-    vae.save_pretrained(unfinished, safe_serialization=True)
+def replace_folder(folder: Path, unfinished: Path) -> None:
+    """Put a finished folder in the place of the former one, readable for everybody."""
+    for path in unfinished.iterdir():
+        path.chmod(0o644)
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.replace(folder)
 

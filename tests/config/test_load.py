@@ -202,9 +202,16 @@ def test_missing_files_say_where_they_were_looked_for(project: Any) -> None:
 def test_full_training_reads_no_lycoris_file(project: Any) -> None:
     project.lycoris.unlink()
     project.set(model_type="full")
+    project.change(project.dataloader, lambda entries: entries[0].update(is_regularisation_data=False))
     loaded = project.load()
     assert loaded.lycoris is None
     assert any("lycoris_config" in notice and "full" in notice for notice in loaded.notices)
+
+
+def test_regularisation_without_an_adapter_is_refused(project: Any) -> None:
+    project.set(model_type="full")
+    with pytest.raises(ConfigError, match=r"pseudo-camera-10k-omnigen.*needs an adapter"):
+        project.load()
 
 
 def test_the_variable_for_processes_is_obeyed_and_named(project: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from simpletuner.core.files import commit_folder, files_below, sha256, write_bytes, write_json
+from simpletuner.core.files import commit_folder, commit_into, files_below, sha256, write_bytes, write_json
 
 
 def test_writing_replaces_and_leaves_no_neighbour(tmp_path: Path) -> None:
@@ -45,3 +45,19 @@ def test_a_folder_replaces_one_of_its_name(tmp_path: Path) -> None:
         commit_folder(partial, final)
     assert [path.name for path in files_below(final)] == ["2.bin"]
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
+
+
+def test_results_move_in_whole_beside_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "kept.txt").write_text("kept")
+    (tmp_path / "adapter.bin").write_bytes(b"old")
+    partial = tmp_path / ".partial"
+    (partial / "ema").mkdir(parents=True)
+    (partial / "adapter.bin").write_bytes(b"new")
+    (partial / "ema" / "adapter.bin").write_bytes(b"average")
+    commit_into(partial, tmp_path)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)) == [
+        "adapter.bin",
+        "ema/adapter.bin",
+        "kept.txt",
+    ]
+    assert (tmp_path / "adapter.bin").read_bytes() == b"new"

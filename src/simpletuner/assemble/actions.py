@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -18,7 +18,10 @@ from simpletuner.training.checkpoint import Saver
 
 @dataclass
 class CheckpointAction:
-    """Saves every ``step_interval`` updates and every ``epoch_interval`` epochs, and keeps at most ``limit``."""
+    """Saves every ``step_interval`` updates and every ``epoch_interval`` epochs, and keeps at most ``limit``.
+
+    ``saved_step`` is the step saved last, at first the one resumed from.
+    """
 
     saver: Saver
     output_dir: Path
@@ -26,7 +29,7 @@ class CheckpointAction:
     epoch_interval: int | None
     limit: int | None
     emit: Emit
-    _saved: int = field(default=-1, init=False)
+    saved_step: int = -1
 
     def after_update(self, progress: Progress, *, epoch_ended: bool) -> None:
         """Save when due."""
@@ -36,11 +39,11 @@ class CheckpointAction:
 
     def save(self, progress: Progress) -> None:
         """Write ``checkpoint-<step>``, unless this very step was just saved, and then remove the oldest."""
-        if self._saved == progress.step:
+        if self.saved_step == progress.step:
             return
         with written_checkpoint(self.output_dir, progress.step) as folder:
             self.saver.write(folder, progress)
-        self._saved = progress.step
+        self.saved_step = progress.step
         self.emit(CheckpointSaved(progress.step, self.output_dir / f"checkpoint-{progress.step}"))
         prune(self.output_dir, self.limit)
 

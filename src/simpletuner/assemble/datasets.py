@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -66,7 +67,17 @@ class TrainingData:
     @property
     def updates_per_epoch(self) -> int:
         """The weight updates of one pass over everything, repeats included."""
-        return updates_per_epoch([dataset.planned for dataset in self.datasets])
+        return updates_per_epoch(self._planned)
+
+    @property
+    def digest(self) -> str:
+        """Stands for everything that the order of an epoch is made of: samples, buckets, repeats, batches."""
+        parts = [(made.id, sorted(made.buckets.items()), made.repeats, made.batch) for made in self._planned]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    @property
+    def _planned(self) -> list[PlannedDataset]:
+        return [dataset.planned for dataset in self.datasets]
 
     @property
     def captions(self) -> dict[SampleId, Sequence[str]]:
@@ -75,7 +86,7 @@ class TrainingData:
 
     def plan(self, seed: int, epoch: int) -> Sequence[Update]:
         """The updates of an epoch."""
-        return plan_epoch([dataset.planned for dataset in self.datasets], seed, epoch)
+        return plan_epoch(self._planned, seed, epoch)
 
     def slices(self, update: Update) -> Sequence[Sequence[Use]]:
         """This rank's micro-batches of an update."""

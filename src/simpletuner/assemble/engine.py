@@ -55,7 +55,7 @@ def _schedule(loaded: LoadedRun, length: Length) -> Schedule:
     )
 
 
-def build_saver(stage: Stage, engine: Engine) -> Saver:
+def build_saver(stage: Stage, engine: Engine, data: TrainingData) -> Saver:
     """What writes and restores checkpoints and the final file."""
     loaded = stage.loaded
     sizes = sorted({f"{int(dataset.resolution)}" for dataset in loaded.datasets})
@@ -66,6 +66,7 @@ def build_saver(stage: Stage, engine: Engine) -> Saver:
         metadata=adapter_metadata(loaded, stage.family.facts, sizes),
         lycoris=loaded.lycoris.raw if loaded.lycoris else None,
         fingerprint=_fingerprint(stage),
+        data=data.digest,
     )
 
 

@@ -30,21 +30,17 @@ def best_device() -> torch.device:
     return torch.device("cpu")
 
 
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 arithmetic is worth while: on GPUs, and on CPUs with AMX tiles. Elsewhere it is emulated."""
-    return device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())  # noqa: SLF001  # torch has no public name for it
-
-
-def resolve_precision(model: ModelConfig, optimizer: str, *, bf16_adapter: bool, fast_bf16: bool) -> Precision:
+def resolve_precision(model: ModelConfig, optimizer: str, device: torch.device, *, bf16_adapter: bool) -> Precision:
     """The number formats of a run.
 
-    On a CPU without bf16 arithmetic everything runs in fp32, and says so; ``bf16_adapter`` (the user set
-    ``base_model_default_dtype`` to bf16) keeps the adapter in bf16 even there. Full training keeps fp32 weights.
+    On a CPU everything runs in fp32, and says so: most CPUs emulate bf16, 5 to 25 times slower. ``bf16_adapter``
+    (the user set ``base_model_default_dtype`` to bf16) keeps the adapter in bf16 even there. Full training keeps
+    fp32 weights.
     """
     asked = _DTYPES[model.mixed_precision]
-    if asked != torch.float32 and not fast_bf16:
+    if asked != torch.float32 and device.type == "cpu":
         adapter = torch.bfloat16 if bf16_adapter and optimizer == "adamw_bf16" else torch.float32
-        told = f"mixed_precision={model.mixed_precision}: this CPU only emulates it, 5 to 25 times slower; using fp32"
+        told = f"mixed_precision={model.mixed_precision}: fp32 on this CPU (most emulate bf16, 5 to 25 times slower)"
         return Precision(base=torch.float32, adapter=adapter, vae=torch.float32, notices=(told,))
     base = torch.float32 if model.model_type == "full" else asked
     adapter = torch.bfloat16 if optimizer == "adamw_bf16" and asked == torch.bfloat16 else torch.float32

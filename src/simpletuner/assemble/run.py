@@ -19,11 +19,10 @@ from simpletuner.assemble.output import choose_checkpoint, prepare, start_over
 from simpletuner.assemble.pictures import build_validator
 from simpletuner.assemble.stage import Stage, set_stage
 from simpletuner.config.load import LoadedRun
-from simpletuner.config.resolutions import parse_resolutions
 from simpletuner.config.rules import trackers
-from simpletuner.core.checkpoints import Checkpoint
-from simpletuner.core.errors import SimpletunerError
-from simpletuner.core.events import CheckpointSaved, RunEnded, RunStarted
+from simpletuner.core.checkpoints import Checkpoint, written_result
+from simpletuner.core.errors import Interrupted, SimpletunerError, Terminated
+from simpletuner.core.events import CheckpointSaved, Emit, Event, Notice, RunEnded, RunStarted, StepDone
 from simpletuner.core.progress import Progress
 from simpletuner.models.family import Codec, MemorySaving, TextReader
 from simpletuner.observe.build import build_console, build_listeners
@@ -51,23 +50,40 @@ def run(loaded: LoadedRun, *, fresh: bool, confirm: Callable[[str], bool]) -> No
     listeners = build_listeners(
         trackers(report.report_to), output_dir, report.logging_dir, chosen.step if chosen else 0
     )
+    heard = _Heard(listeners, chosen.step if chosen else 0)
     began = time.monotonic()
     try:
-        step = _train(set_stage(loaded, _saved_seed(chosen), listeners), chosen)
-        listeners(RunEnded(step, "completed", time.monotonic() - began))
+        _train(set_stage(loaded, _saved_seed(chosen), heard), chosen)
+        heard(RunEnded(heard.step, "completed", time.monotonic() - began))
+    except (Interrupted, Terminated) as error:
+        heard(RunEnded(heard.step, "interrupted", time.monotonic() - began, str(error)))
+        raise
     except SimpletunerError as error:
-        listeners(RunEnded(-1, "failed", time.monotonic() - began, str(error)))
+        heard(RunEnded(heard.step, "failed", time.monotonic() - began, str(error)))
         raise
     finally:
         listeners.close()
+
+
+class _Heard:
+    """Passes events on and remembers the last step, so that a run that ends early can say where."""
+
+    def __init__(self, emit: Emit, first_step: int) -> None:
+        self._emit = emit
+        self.step = first_step
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepDone):
+            self.step = event.step
+        self._emit(event)
 
 
 def _saved_seed(chosen: Checkpoint | None) -> int | None:
     return int(read_state(chosen.path)["fingerprint"]["seed"]) if chosen else None
 
 
-def _train(stage: Stage, chosen: Checkpoint | None) -> int:
-    """Everything between the checks and the end; the last step."""
+def _train(stage: Stage, chosen: Checkpoint | None) -> None:
+    """Everything between the checks and the end."""
     weights = choose_weights(stage.loaded, stage.family.facts)
     text = stage.family.load_text(weights.source, builtin_negative=weights.builtin_negative)
     codec = _codec(stage, weights.source)
@@ -76,22 +92,33 @@ def _train(stage: Stage, chosen: Checkpoint | None) -> int:
     model = build_model(stage.loaded, stage.family, weights.source, stage.precision, stage.seed, device)
     length = resolve_length(stage.loaded.config.length, data.updates_per_epoch)
     engine = build_engine(stage, model, data, text, length)
-    saver = build_saver(stage, engine)
-    start = saver.restore(chosen.path) if chosen else Progress()
+    saver = build_saver(stage, engine, data)
+    start = _resume(stage, saver, chosen, data) if chosen else Progress()
     validator = build_validator(stage.loaded, model, engine.ema, (codec, text), start.step, stage.emit)
     _announce(stage, model, length, start)
     validator.before_training(start)
-    checkpoints = _checkpoints(stage, saver)
+    checkpoints = _checkpoints(stage, saver, start.step if chosen else -1)
     stop = StopAction(checkpoints)
     course = _course(stage, data, length, start, chosen)
     with stop.listening():
         end = run_loop(engine, course, start, (checkpoints, validator, stop), stage.emit)
     data.close()
     checkpoints.save(end)
-    saver.write_final(stage.output_dir, end)
+    with written_result(stage.output_dir) as folder:
+        saver.write_final(folder, end)
     stage.emit(CheckpointSaved(end.step, stage.output_dir, is_final=True))
     validator.at_end(end)
-    return end.step
+
+
+def _resume(stage: Stage, saver: Saver, chosen: Checkpoint, data: TrainingData) -> Progress:
+    """Where the run goes on; told when the pictures are not those of the checkpoint."""
+    progress = saver.restore(chosen.path)
+    if read_state(chosen.path)["data"] != data.digest:
+        told = f"the pictures changed since {chosen.path.name}: what is left of this epoch follows the new order"
+        stage.emit(Notice(told, level="warning"))
+    if progress.epoch_step >= data.updates_per_epoch:
+        return Progress(step=progress.step, epoch=progress.epoch + 1)
+    return progress
 
 
 def _codec(stage: Stage, source: str | Path) -> Codec:
@@ -108,14 +135,11 @@ def _data(stage: Stage, codec: Codec, text: TextReader) -> TrainingData:
 
 def _announce(stage: Stage, model: TrainedModel, length: Length, start: Progress) -> None:
     lines = coverage_lines(model, stage.family.linears(model.denoiser), stage.precision)
-    sizes = ", ".join(
-        f"{width}x{height}" for width, height in parse_resolutions(stage.loaded.config.validation.validation_resolution)
-    )
-    told = (*lines, f"{length.updates_per_epoch} updates an epoch, {length.steps} in all; pictures at {sizes}")
+    told = (*lines, f"{length.updates_per_epoch} updates an epoch, {length.steps} in all")
     stage.emit(RunStarted(stage.loaded.name, stage.output_dir, start.step, length.steps, length.epochs, told))
 
 
-def _checkpoints(stage: Stage, saver: Saver) -> CheckpointAction:
+def _checkpoints(stage: Stage, saver: Saver, saved_step: int) -> CheckpointAction:
     config = stage.loaded.config.checkpoints
     return CheckpointAction(
         saver,
@@ -124,6 +148,7 @@ def _checkpoints(stage: Stage, saver: Saver) -> CheckpointAction:
         config.checkpoint_epoch_interval,
         config.checkpoints_total_limit,
         stage.emit,
+        saved_step,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from simpletuner.assemble.hardware import Precision, best_device, has_fast_bf16, resolve_precision
+from simpletuner.assemble.hardware import Precision, best_device, resolve_precision
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.events import Emit, Notice
 from simpletuner.models.family import ModelFamily
@@ -42,9 +42,7 @@ def set_stage(loaded: LoadedRun, saved_seed: int | None, emit: Emit) -> Stage:
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     config = loaded.config
     asked_bf16 = loaded.values.get("base_model_default_dtype") == "bf16"
-    precision = resolve_precision(
-        config.model, config.optimizer.optimizer, bf16_adapter=asked_bf16, fast_bf16=has_fast_bf16(device)
-    )
+    precision = resolve_precision(config.model, config.optimizer.optimizer, device, bf16_adapter=asked_bf16)
     for text in (*loaded.notices, *precision.notices):
         emit(Notice(text))
     return Stage(

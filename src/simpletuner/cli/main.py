@@ -60,6 +60,8 @@ def train(ctx: click.Context, words: tuple[str, ...]) -> None:
         click.echo(ctx.get_help())
         return
     loaded, parsed = importlib.import_module("simpletuner.cli.select").select_run(words, Path.cwd(), os.environ)
+    # Importing torch and the model libraries takes seconds; say at once that something happens.
+    click.echo(f"simpletuner {__version__}: {loaded.name}")
     importlib.import_module("simpletuner.cli.train").train(loaded, fresh="fresh" in parsed.switches)
 
 

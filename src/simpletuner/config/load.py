@@ -71,6 +71,7 @@ def load_run(selection: Selection, overrides: Mapping[str, str], cwd: Path, envi
     config = _build(given)
     dataloader_file, more = _dataloader_file(config, given.source, found, cwd)
     dataloader = read_datasets(Surroundings(dataloader_file, config, cwd, found.environ))
+    _require_adapter(config, dataloader, dataloader_file)
     lycoris_file = _lycoris_file(config, found, cwd)
     library = config.validation.user_prompt_library
     return LoadedRun(
@@ -134,6 +135,19 @@ def _lycoris_file(config: RunConfig, found: Found, cwd: Path) -> Path | None:
     if config.model.model_type == "full":
         return None
     return locate(config.adapter.lycoris_config, "lycoris_config", found, cwd)
+
+
+def _require_adapter(config: RunConfig, dataloader: Dataloader, file: Path) -> None:
+    """Regularisation compares with the model without its adapter; when all weights train there is no such model."""
+    if config.model.model_type == "full":
+        for dataset in dataloader.datasets:
+            if dataset.is_regularisation_data:
+                raise ConfigError(
+                    f"data set '{dataset.id}' is regularisation data, which needs an adapter, and model_type is full",
+                    file=file,
+                    key="is_regularisation_data",
+                    cure="use model_type=lora, or train on it like any other with is_regularisation_data false",
+                )
 
 
 def _data_notices(config: RunConfig, dataloader: Dataloader) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from simpletuner.core.files import commit_folder, files_below, remove_folder, sha256, write_json
+from simpletuner.core.files import commit_folder, commit_into, files_below, remove_folder, sha256, write_json
 
 MANIFEST = "manifest.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -48,6 +48,20 @@ def written_checkpoint(output_dir: Path, step: int) -> Iterator[Path]:
         hashes = {path.relative_to(partial).as_posix(): sha256(path) for path in files_below(partial)}
         write_json(partial / MANIFEST, {"version": 1, "step": step, "files": hashes})
         commit_folder(partial, output_dir / f"checkpoint-{step}")
+    except BaseException:
+        remove_folder(partial)
+        raise
+
+
+@contextmanager
+def written_result(output_dir: Path) -> Iterator[Path]:
+    """A hidden folder whose files move into ``output_dir`` when the block ends without an error."""
+    partial = output_dir / ".result.partial"
+    remove_folder(partial)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        commit_into(partial, output_dir)
     except BaseException:
         remove_folder(partial)
         raise
@@ -96,7 +110,8 @@ def prune(output_dir: Path, limit: int | None) -> tuple[Checkpoint, ...]:
 
 
 def sweep(output_dir: Path) -> None:
-    """Remove what a killed process left: hidden partial, replaced and removed checkpoint folders."""
-    for path in output_dir.glob(".checkpoint-*"):
-        if path.is_dir():
-            remove_folder(path)
+    """Remove what a killed process left: hidden partial, replaced and removed folders."""
+    for pattern in (".checkpoint-*", ".result.partial"):
+        for path in output_dir.glob(pattern):
+            if path.is_dir():
+                remove_folder(path)

@@ -86,6 +86,22 @@ def commit_folder(partial: Path, final: Path) -> None:
     remove_folder(replaced)
 
 
+def commit_into(partial: Path, folder: Path) -> None:
+    """Move each file and folder of the hidden ``partial`` into ``folder``, replacing those of the same name.
+
+    Each becomes visible whole. ``partial`` is gone afterwards.
+    """
+    for path in sorted(partial.iterdir()):
+        if path.is_dir():
+            commit_folder(path, folder / path.name)
+            continue
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+        path.replace(folder / path.name)
+    fsync_folder(folder)
+    partial.rmdir()
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder and all below it; one that is not there is no error."""
     if folder.exists():

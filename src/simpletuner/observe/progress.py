@@ -175,4 +175,5 @@ def summary_lines(event: RunEnded, training: Training | None, where: str) -> tup
     resumed = f" (from step {first} to {event.step})" if first else ""
     head = f"{_ENDINGS.get(event.status, event.status)}: {done}{resumed} in {duration(event.seconds)}"
     label = "result in" if event.status == "completed" else "saved so far in"
-    return (head, *([event.message] if event.message else []), *([f"{label} {where}"] if where else []))
+    # The message is left to the command, which tells every error once, on stderr.
+    return (head, *([f"{label} {where}"] if where else []))

@@ -37,7 +37,7 @@ class Saver:
     """Writes weights for other programs and state for this one.
 
     ``metadata`` goes into the adapter file (all values text); ``lycoris`` is the user's own file, copied beside;
-    ``fingerprint`` holds the settings that a resume must share, by flat name.
+    ``fingerprint`` holds the settings that a resume must share, by flat name; ``data`` stands for the pictures.
     """
 
     model: TrainedModel
@@ -46,6 +46,7 @@ class Saver:
     metadata: Mapping[str, str]
     lycoris: Mapping[str, Any] | None
     fingerprint: Mapping[str, Any]
+    data: str
 
     def write(self, folder: Path, progress: Progress) -> None:
         """Everything a resume needs, into an empty ``folder``."""
@@ -60,6 +61,7 @@ class Saver:
             "progress": asdict(progress),
             "optimizer_scalars": scalar_keys(self.optimizer),
             "fingerprint": dict(self.fingerprint),
+            "data": self.data,
         }
         write_json(folder / _STATE_FILE, state)
 

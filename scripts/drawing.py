@@ -1,0 +1,39 @@
+"""Pictures from a base model and perhaps an adapter, for the scripts that make reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from simpletuner.adapters.lycoris import attach_lycoris
+from simpletuner.config.lycoris import read_lycoris
+from simpletuner.models.family import MemorySaving
+from simpletuner.models.omnigen.family import OmniGen
+from simpletuner.training.model import TrainedModel
+from simpletuner.validation.render import Sampling, Studio, render
+
+CPU = torch.device("cpu")
+
+
+def open_studio(base: Path, trained: Path | None = None) -> Studio:
+    """The model of ``base`` (diffusers layout), with the adapter of the run folder ``trained`` over it."""
+    family = OmniGen()
+    denoiser = family.load_denoiser(base, torch.float32)
+    adapter = None
+    if trained is not None:
+        config = read_lycoris(trained / "lycoris_config.json")
+        adapter = attach_lycoris(denoiser, config, family.facts.class_aliases, seed=0)
+        adapter.load_tensors(load_file(trained / "pytorch_lora_weights.safetensors"))
+    model = TrainedModel(family, denoiser, adapter).eval()
+    codec = family.load_codec(base, CPU, torch.float32, MemorySaving())
+    return Studio(family, model, codec, family.load_text(base, builtin_negative=False), CPU)
+
+
+@torch.no_grad()
+def draw(studio: Studio, prompts: Sequence[str], edge: int, sampling: Sampling) -> list[Image.Image]:
+    """One square picture of ``edge`` pixels for each prompt, all from the same noise."""
+    return [render(studio, prompt, (edge, edge), sampling, lambda step: None) for prompt in prompts]

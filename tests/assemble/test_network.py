@@ -1,0 +1,59 @@
+"""Which weights a run starts from, and what is said of the adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from simpletuner.adapters.lycoris import attach_lycoris
+from simpletuner.assemble.hardware import Precision
+from simpletuner.assemble.network import choose_weights, coverage_lines
+from simpletuner.config.find import Selection, example_folder
+from simpletuner.config.load import LoadedRun, load_run
+from simpletuner.config.lycoris import read_lycoris
+from simpletuner.models.omnigen.family import OmniGen
+from simpletuner.models.omnigen.layers import FACTS, TINY_FOLDER
+from simpletuner.training.model import TrainedModel
+from tests.models.omnigen.tiny_model import random_omnigen
+
+FP32 = Precision(torch.float32, torch.float32, torch.float32)
+
+
+def example(tmp_path: Path, **overrides: str) -> LoadedRun:
+    return load_run(Selection(example="emoji-style"), overrides, tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "source", "builtin"),
+    [
+        ({}, TINY_FOLDER, False),
+        ({"model_flavour": "v1"}, "Shitao/OmniGen-v1-diffusers", True),
+        ({"model_flavour": "v1", "pretrained_model_name_or_path": "tiny"}, TINY_FOLDER, False),
+        ({"model_flavour": "v1", "pretrained_model_name_or_path": str(TINY_FOLDER)}, str(TINY_FOLDER), False),
+        ({"model_flavour": "v1", "pretrained_model_name_or_path": "me/mine"}, "me/mine", True),
+    ],
+)
+def test_weights_and_what_sampling_avoids(
+    tmp_path: Path, overrides: dict[str, str], source: object, builtin: bool
+) -> None:
+    weights = choose_weights(example(tmp_path, **overrides), FACTS)
+    assert (weights.source, weights.builtin_negative) == (source, builtin)
+
+
+def test_the_user_reads_how_much_of_each_class_is_adapted() -> None:
+    model = random_omnigen().requires_grad_(requires_grad=False)
+    config = read_lycoris(example_folder("emoji-style") / "lycoris_config.json")
+    adapter = attach_lycoris(model, config, FACTS.class_aliases, seed=0)
+    trained = TrainedModel(OmniGen(), model, adapter)
+    lines = coverage_lines(trained, FACTS.linear_shapes(model.config), FP32)
+    assert lines[0].startswith("Attention: 8 of 8 linears")
+    assert lines[1].startswith("OmniGenFeedForward: 4 of 4 linears")
+    values = sum(parameter.numel() for parameter in adapter.parameters())
+    assert lines[2].startswith(f"the adapter: {values:,} parameters")
+
+
+def test_full_training_says_so() -> None:
+    lines = coverage_lines(TrainedModel(OmniGen(), random_omnigen(), None), (), FP32)
+    assert lines[0].startswith("training all ")

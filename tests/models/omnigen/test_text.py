@@ -1,0 +1,26 @@
+"""What sampling guides away from, and what a dropped caption becomes."""
+
+from __future__ import annotations
+
+from simpletuner.models.omnigen.layers import TINY_FOLDER
+from simpletuner.models.omnigen.text import load_text, reference_negative
+
+
+def test_tiny_guides_away_from_its_training_prompt_and_v1_from_the_references_text() -> None:
+    tiny, v1 = (load_text(TINY_FOLDER, builtin_negative=builtin) for builtin in (False, True))
+    assert tiny.negative(None)[0] == "<cfg>"
+    assert tiny.negative(None)[1].tolist() == tiny.unconditional().tolist()
+    assert v1.negative(None)[0] == reference_negative()
+    assert "low quality" in reference_negative()
+
+
+def test_the_users_negative_prompt_wins() -> None:
+    text, ids = load_text(TINY_FOLDER, builtin_negative=False).negative("blurry")
+    assert text == "blurry"
+    assert ids.tolist() == load_text(TINY_FOLDER, builtin_negative=True).tokenize("blurry").tolist()
+
+
+def test_the_fingerprint_is_the_vocabularys() -> None:
+    first, second = (load_text(TINY_FOLDER, builtin_negative=builtin) for builtin in (False, True))
+    assert first.fingerprint() == second.fingerprint()
+    assert len(first.fingerprint()) == 32

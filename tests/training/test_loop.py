@@ -1,0 +1,124 @@
+"""The loop around the step: order, slices, and what never reaches a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from simpletuner.core.batch import Latents
+from simpletuner.core.errors import NonFiniteError
+from simpletuner.core.events import Event, StepDone
+from simpletuner.core.progress import Progress
+from simpletuner.core.samples import SampleId, Update, Use
+from simpletuner.models.omnigen.family import OmniGen
+from simpletuner.training.batches import BatchMaker
+from simpletuner.training.loop import Clipping, Course, Engine, run
+from simpletuner.training.model import TrainedModel
+from simpletuner.training.schedules import Schedule
+from tests.models.omnigen.tiny_model import random_omnigen
+
+SAMPLES = [SampleId("d", name) for name in "abcd"]
+
+
+def latents(sample: SampleId) -> Latents:
+    draws = torch.Generator().manual_seed(ord(sample.path))
+    return Latents(torch.randn(4, 4, 4, generator=draws), torch.full((4, 4, 4), -6.0))
+
+
+def engine(read: Callable[[SampleId], Latents] = latents) -> Engine:
+    model = TrainedModel(OmniGen(), random_omnigen(num_layers=1), None)
+    return Engine(
+        accelerator=Accelerator(cpu=True),
+        model=model,
+        wrapped=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        schedule=Schedule("constant", peak=0.05, end=0, warmup=0, total=10),
+        clipping=Clipping("norm", 0.0),
+        ema=None,
+        batches=BatchMaker(
+            seed=1,
+            latents=read,
+            captions=dict.fromkeys(SAMPLES, ("red", "blue")),
+            tokens=lambda caption: torch.tensor([1, *map(ord, caption)]),
+            unconditional=torch.tensor([1]),
+            dropout=0.2,
+        ),
+    )
+
+
+def plan(epoch: int) -> Sequence[Update]:
+    pairs = (SAMPLES[:2], SAMPLES[2:])
+    return [Update("d", "1.0", tuple(Use(sample, epoch) for sample in pair)) for pair in pairs]
+
+
+def course(size: int = 2, steps: int = 5) -> Course:
+    def slices(update: Update) -> list[tuple[Use, ...]]:
+        return [update.uses[start : start + size] for start in range(0, len(update.uses), size)]
+
+    return Course(plan=plan, slices=slices, prior=lambda dataset: False, max_steps=steps, seed=1)
+
+
+def weights(made: Engine) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in made.model.parameters()])
+
+
+def test_it_ends_exactly_at_the_limit_inside_an_epoch_and_tells_every_step() -> None:
+    told: list[Event] = []
+    end = run(engine(), course(), Progress(), (), told.append)
+    assert end == Progress(step=5, epoch=2, epoch_step=1)
+    steps = [event for event in told if isinstance(event, StepDone)]
+    assert [(event.step, event.epoch) for event in steps] == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)]
+
+
+def test_slicing_an_update_changes_no_weight() -> None:
+    whole, sliced = engine(), engine()
+    run(whole, course(size=2), Progress(), (), lambda event: None)
+    run(sliced, course(size=1), Progress(), (), lambda event: None)
+    assert (weights(whole) - weights(sliced)).abs().max() < 1e-5
+
+
+def test_going_on_in_mid_epoch_does_the_rest_and_nothing_twice() -> None:
+    seen: list[str] = []
+
+    def read(sample: SampleId) -> Latents:
+        seen.append(sample.path)
+        return latents(sample)
+
+    run(engine(read), course(steps=4), Progress(step=1, epoch=0, epoch_step=1), (), lambda event: None)
+    assert "".join(seen) == "cd" + "abcd"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_bad_latent_ends_the_run_before_it_reaches_a_weight(bad: float) -> None:
+    def read(sample: SampleId) -> Latents:
+        found = latents(sample)
+        return Latents(found.mean + bad, found.logvar) if sample.path == "c" else found
+
+    made = engine(read)
+    before = weights(made)
+    with pytest.raises(NonFiniteError, match=r"step 2 .*d/c, d/d"):
+        run(made, course(steps=2), Progress(), (), lambda event: None)
+    first = engine()
+    run(first, course(steps=1), Progress(), (), lambda event: None)
+    assert not torch.equal(weights(made), before)
+    assert torch.equal(weights(made), weights(first))
+
+
+class Counting:
+    """Counts how often actions are asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, bool]] = []
+
+    def after_update(self, progress: Progress, *, epoch_ended: bool) -> None:
+        self.asked.append((progress.step, epoch_ended))
+
+
+def test_actions_are_asked_after_every_update() -> None:
+    action = Counting()
+    run(engine(), course(steps=3), Progress(), (action,), lambda event: None)
+    assert action.asked == [(1, False), (2, True), (3, False)]

@@ -1,0 +1,68 @@
+"""One prompt to one picture: guidance, the empty prompt, pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from simpletuner.models.family import MemorySaving
+from simpletuner.models.omnigen.family import OmniGen
+from simpletuner.models.omnigen.layers import TINY_FOLDER
+from simpletuner.validation.render import Sampling, Studio, render, starting_noise, to_picture
+
+CPU = torch.device("cpu")
+FAMILY = OmniGen()
+
+
+class Seen:
+    """Records what the model is asked."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[list[int]]] = []
+
+    def predict(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
+        assert len(noisy) == len(sigma) == len(prompts)
+        self.rows.append([ids.tolist() for ids in prompts])
+        return torch.zeros_like(noisy)
+
+
+def studio(seen: Seen) -> Studio:
+    text = FAMILY.load_text(TINY_FOLDER, builtin_negative=False)
+    return Studio(FAMILY, seen.predict, FAMILY.load_codec(TINY_FOLDER, CPU, torch.float32, MemorySaving()), text, CPU)
+
+
+def test_guidance_asks_for_the_prompt_and_what_to_avoid_in_one_batch() -> None:
+    seen = Seen()
+    made = studio(seen)
+    image = render(made, "red apple", (64, 128), Sampling(3, 2.5, 1), lambda step: None)
+    assert image.size == (64, 128)
+    assert seen.rows == [[made.text.tokenize("red apple").tolist(), made.text.unconditional().tolist()]] * 3
+
+
+def test_without_guidance_one_row_is_enough_and_no_prompt_is_the_trained_unconditional() -> None:
+    seen = Seen()
+    made = studio(seen)
+    render(made, "", (64, 64), Sampling(1, 1.0, 1), lambda step: None)
+    assert seen.rows == [[made.text.unconditional().tolist()]]
+
+
+def test_the_users_negative_prompt_is_what_is_avoided() -> None:
+    seen = Seen()
+    made = studio(seen)
+    render(made, "cat", (64, 64), Sampling(1, 2.0, 1, negative="blurry"), lambda step: None)
+    assert seen.rows[0][1] == made.text.tokenize("blurry").tolist()
+
+
+def test_noise_has_the_pictures_shape_and_depends_on_the_seed() -> None:
+    assert starting_noise(FAMILY, 64, 128, 1).shape == (1, 4, 16, 8)
+    assert torch.equal(starting_noise(FAMILY, 64, 64, 1), starting_noise(FAMILY, 64, 64, 1))
+    assert not torch.equal(starting_noise(FAMILY, 64, 64, 1), starting_noise(FAMILY, 64, 64, 2))
+
+
+def test_pixels_become_levels() -> None:
+    pixels = torch.tensor([-1.0, 0.0, 1.0])[:, None, None].expand(3, 2, 5)
+    image = to_picture(pixels)
+    assert image.size == (5, 2)
+    assert image.getpixel((0, 0)) == (0, 128, 255)

@@ -34,8 +34,10 @@ def test_a_bf16_adapter_stays_reachable_on_a_cpu(optimizer: str, adapter: torch.
     assert resolve_precision(model(), optimizer, CPU, bf16_adapter=True).adapter == adapter
 
 
-def test_full_training_keeps_fp32_weights() -> None:
-    assert resolve_precision(model("full"), "torch-adamw", CUDA, bf16_adapter=False).base == FP32
+def test_full_training_keeps_fp32_weights_and_computes_in_bf16_on_a_gpu() -> None:
+    precision = resolve_precision(model("full"), "torch-adamw", CUDA, bf16_adapter=False)
+    assert (precision.base, precision.autocast) == (FP32, BF16)
+    assert resolve_precision(model(), "torch-adamw", CUDA, bf16_adapter=False).autocast is None
 
 
 def test_no_mixed_precision_is_fp32_everywhere() -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from simpletuner.adapters.lycoris import attach_lycoris
-from simpletuner.assemble.hardware import Precision
 from simpletuner.assemble.network import choose_weights, coverage_lines
 from simpletuner.config.find import Selection, example_folder
 from simpletuner.config.load import LoadedRun, load_run
@@ -17,8 +15,6 @@ from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import FACTS, TINY_FOLDER
 from simpletuner.training.model import TrainedModel
 from tests.models.omnigen.tiny_model import random_omnigen
-
-FP32 = Precision(torch.float32, torch.float32, torch.float32)
 
 
 def example(tmp_path: Path, **overrides: str) -> LoadedRun:
@@ -47,7 +43,7 @@ def test_the_user_reads_how_much_of_each_class_is_adapted() -> None:
     config = read_lycoris(example_folder("emoji-style") / "lycoris_config.json")
     adapter = attach_lycoris(model, config, FACTS.class_aliases, seed=0)
     trained = TrainedModel(OmniGen(), model, adapter)
-    lines = coverage_lines(trained, FACTS.linear_shapes(model.config), FP32)
+    lines = coverage_lines(trained, FACTS.linear_shapes(model.config))
     assert lines[0].startswith("Attention: 8 of 8 linears")
     assert lines[1].startswith("OmniGenFeedForward: 4 of 4 linears")
     values = sum(parameter.numel() for parameter in adapter.parameters())
@@ -55,5 +51,5 @@ def test_the_user_reads_how_much_of_each_class_is_adapted() -> None:
 
 
 def test_full_training_says_so() -> None:
-    lines = coverage_lines(TrainedModel(OmniGen(), random_omnigen(), None), (), FP32)
+    lines = coverage_lines(TrainedModel(OmniGen(), random_omnigen(), None), ())
     assert lines[0].startswith("training all ")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from simpletuner.assemble.output import choose_checkpoint, prepare, start_over
-from simpletuner.core.checkpoints import written_checkpoint
+from simpletuner.core.checkpoints import list_checkpoints, written_checkpoint
 from simpletuner.core.errors import ConfigError, DataError
-from simpletuner.core.events import Event
+from simpletuner.core.events import Event, Notice
 
 
 def checkpoint(output_dir: Path, step: int) -> Path:
@@ -53,6 +53,17 @@ def test_a_damaged_named_one_is_never_replaced_by_another(tmp_path: Path) -> Non
         choose_checkpoint(tmp_path, "checkpoint-2", ignore)
     with pytest.raises(ConfigError, match="checkpoint-3"):
         choose_checkpoint(tmp_path, "checkpoint-3", ignore)
+
+
+def test_going_back_moves_later_checkpoints_aside(tmp_path: Path) -> None:
+    for step in (5, 10, 15):
+        checkpoint(tmp_path, step)
+    told: list[Event] = []
+    choose_checkpoint(tmp_path, "checkpoint-5", told.append)
+    assert [item.path.name for item in list_checkpoints(tmp_path)] == ["checkpoint-5"]
+    assert sorted(path.name for path in (tmp_path / "previous-1").iterdir()) == ["checkpoint-10", "checkpoint-15"]
+    assert isinstance(told[0], Notice)
+    assert "checkpoint-10" in told[0].text
 
 
 def test_no_resume_over_old_checkpoints_is_refused(tmp_path: Path) -> None:

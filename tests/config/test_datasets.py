@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from simpletuner.config.dataset import REFUSED_KEYS
 from simpletuner.core.errors import ConfigError
 
 
@@ -97,12 +98,34 @@ def test_every_missing_folder_is_listed_at_once(project: Any) -> None:
 
 def test_keys_that_nothing_reads_are_told_only_when_they_ask_for_something(project: Any) -> None:
     project.entries(
-        entry(minimum_aspect_ratio=0.5, start_epoch=1, start_step=0, scan_for_errors=False, skip_file_discovery="vae")
+        entry(hash_filenames=True, start_epoch=1, start_step=0, scan_for_errors=False, skip_file_discovery="vae")
     )
     told = [notice for notice in project.load().notices if notice.startswith("data set cats")]
-    assert told[0] == "data set cats: nothing in this version reads minimum_aspect_ratio"
+    assert told[0] == "data set cats: nothing in this version reads hash_filenames"
     assert "skip_file_discovery is not read" in told[1]
     assert len(told) == 2
+
+
+def test_keys_that_ask_for_nothing_change_nothing(project: Any) -> None:
+    idle = {
+        "start_epoch": "1",
+        "start_step": 1,
+        "end_epoch": None,
+        "end_step": 0,
+        "timestep_sampling_offset": 0.0,
+        "bucket_mixing": "bucket",
+        "caption_shuffle": {"enable": False, "count": 3},
+        "conditioning_data": [],
+        "caption_filter_list": "",
+        "delete_unwanted_images": "false",
+    }
+    assert one(project, **idle) == one(project)
+
+
+def test_an_evaluation_set_is_left_out_and_said(project: Any) -> None:
+    project.entries(entry(), entry(id="held-out", dataset_type="eval"))
+    told = "data set 'held-out' is for evaluation, which this version does not do yet: it is left out"
+    assert project.load().notices.count(told) == 1
 
 
 @pytest.mark.parametrize(
@@ -132,6 +155,12 @@ def test_keys_that_nothing_reads_are_told_only_when_they_ask_for_something(proje
         ({"id": ""}, "data set 1 has no id"),
         ({"id": "../up"}, "cannot name a folder"),
         ({"disabled": "perhaps"}, "neither on nor off"),
+        ({"probability": 0.5}, "cats: probability: '0.5' is not available in this version"),
+        ({"probability": 2}, "use repeats"),
+        *(({key: "x"}, f"cats: {key}: 'x' is not available in this version") for key in REFUSED_KEYS),
+        ({"caption_shuffle": {"enable": True, "count": 3}}, "caption_shuffle"),
+        ({"start_epoch": 2}, "cats: start_epoch: '2'"),
+        ({"end_step": 10}, "cats: end_step: '10'"),
         ({"probability": 0}, "no data set to train on"),
         ({"dataset_type": "eval"}, "no data set to train on"),
     ],
@@ -156,6 +185,10 @@ def test_mistakes_name_the_data_set_the_key_and_the_reason(project: Any, keys: A
         ),
         ([entry(), {"id": "t", "dataset_type": "text_embeds", "cach_dir": "x"}], "did you mean 'cache_dir'?"),
         ([entry(), {"id": "t", "dataset_type": "text_embeds", "type": "memory"}], "'memory' is not available"),
+        (
+            [entry(), {"id": "t", "dataset_type": "text_embeds", "caption_filter_list": ["x"]}],
+            "t: caption_filter_list: ",
+        ),
         (
             [entry(cache_dir_vae="x"), {"id": "t", "dataset_type": "text_embeds", "cache_dir": "x"}],
             "is the folder of the text cache too",

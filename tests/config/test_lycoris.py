@@ -32,6 +32,7 @@ def test_texts_become_values_and_comments_go() -> None:
             "linear_alpha": "4",
             "full_matrix": "yes",
             "dropout": "0.1",
+            "bypass_mode": "on",
             "algo": " LoHa ",
             "apply_preset": {"__note": 1, "use_fnmatch": "true", "name_algo_map": {"*.to_q": {"dim": "4"}}},
         },
@@ -44,6 +45,7 @@ def test_texts_become_values_and_comments_go() -> None:
         "linear_alpha": 4.0,
         "full_matrix": True,
         "dropout": 0.1,
+        "bypass_mode": True,
         "apply_preset": {"use_fnmatch": True, "name_algo_map": {"*.to_q": {"dim": 4}}},
     }
 
@@ -84,6 +86,32 @@ def test_without_an_algorithm_it_is_lora_and_without_a_preset_there_is_none() ->
         ({"apply_preset": {"module_algo_map": {"Attention": {"factr": 4}}}}, "did you mean 'factor'?"),
         ({"apply_preset": {"module_algo_map": {"Attention": {"factor": "x"}}}}, "'x' is not a number"),
         ({"apply_preset": {"use_fnmatch": "perhaps"}}, "neither on nor off"),
+        ({"algo": "full"}, "algo: 'full' is not available in this version: it saves differences"),
+        ({"algo": "dylora"}, "cannot be resumed"),
+        ({"algo": "tlora"}, "a mask for each timestep"),
+        ({"use_scalar": "yes"}, "use_scalar: 'true' would not resume exactly"),
+        ({"train_norm": True}, "RMSNorm"),
+        ({"rs_lora": "true"}, "rs_lora: is not read by LyCORIS"),
+        ({"rank_dropout_scale": True}, "rank_dropout_scale: is not read by LyCORIS"),
+        ({"tlora_min_rank": 1}, "tlora_min_rank: is not read by LyCORIS"),
+        ({"tlora_alpha": 0.5}, "algo tlora is not available"),
+        *(
+            ({"apply_preset": {"module_algo_map": {"Attention": {key: 1}}}}, f"'{key}' cannot be set for some layers")
+            for key in ("dropout", "rank_dropout", "module_dropout", "dora_wd", "use_scalar", "constraint", "conv_dim")
+        ),
+        ({"apply_preset": {"name_algo_map": {"x": {"rs_lora": True}}}}, "'rs_lora' is not read by LyCORIS"),
+        ({"apply_preset": {"module_algo_map": {"Attention": {"algo": "full"}}}}, "use model_type=full"),
+        ({"bypass_mode": True, "dora_wd": True}, "dora_wd has no effect with algo lokr and bypass_mode true"),
+        ({"bypass_mode": True, "rank_dropout": 0.1}, 'set "bypass_mode": false'),
+        ({"bypass_mode": False, "dropout": 0.1}, 'set "bypass_mode": true'),
+        ({"rank_dropout": 0.1, "dropout": 0.1}, "dropout has no effect with algo lokr and bypass_mode false"),
+        ({"algo": "lora", "dropout": 0.1}, "dropout has no effect with algo lora and bypass_mode false"),
+        ({"algo": "diag-oft", "dora_wd": True}, "dora_wd has no effect with algo diag-oft"),
+        ({"algo": "diag-oft", "bypass_mode": True}, "bypass_mode true fails with algo diag-oft"),
+        (
+            {"rank_dropout": 0.1, "apply_preset": {"module_algo_map": {"Attention": {"bypass_mode": True}}}},
+            "apply_preset.module_algo_map.Attention: rank_dropout has no effect",
+        ),
     ],
 )
 def test_mistakes(change: Any, told: str) -> None:
@@ -98,3 +126,23 @@ def test_all_mistakes_come_together() -> None:
         parse_lycoris({"algo": "nope", "linear_dim": 4, "linear_alpha": 1, "x": 1}, FILE)
     for told in ("algo: unknown value", "multiplier: is missing", "x: unknown key"):
         assert told in str(caught.value)
+
+
+def test_switches_that_are_off_ask_for_nothing_and_are_not_handed_on() -> None:
+    off = {"rs_lora": "false", "rank_dropout_scale": False, "tlora_alpha": None, "use_scalar": False}
+    assert parse_lycoris(LOKR | off, FILE).raw == LOKR | {"use_scalar": False}
+
+
+def test_what_some_layers_may_have_of_their_own() -> None:
+    own = {
+        "algo": "lokr",
+        "dim": 4,
+        "alpha": 2.0,
+        "factor": 8,
+        "full_matrix": True,
+        "decompose_both": False,
+        "unbalanced_factorization": True,
+        "bypass_mode": False,
+    }
+    config = parse_lycoris(LOKR | {"apply_preset": {"module_algo_map": {"Attention": own}}}, FILE)
+    assert config.raw["apply_preset"]["module_algo_map"]["Attention"] == own

@@ -12,8 +12,10 @@ from simpletuner.core.checkpoints import (
     newest_verified,
     problem_with,
     prune,
+    saved_step,
     sweep,
     written_checkpoint,
+    written_result,
 )
 
 
@@ -98,7 +100,31 @@ def test_a_damaged_newest_one_stops_pruning(tmp_path: Path) -> None:
 
 def test_leftovers_of_a_killed_process_are_swept(tmp_path: Path) -> None:
     write(tmp_path, 1)
-    for name in (".checkpoint-2.partial", ".checkpoint-1.replaced", ".checkpoint-0.removed"):
+    for name in (".checkpoint-2.partial", ".checkpoint-1.replaced", ".checkpoint-0.removed", ".result.partial"):
         (tmp_path / name).mkdir()
     sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
+
+
+def test_killed_between_the_two_renames_the_old_checkpoint_comes_back(tmp_path: Path) -> None:
+    path = write(tmp_path, 1)
+    path.rename(tmp_path / ".checkpoint-1.replaced")
+    (tmp_path / ".checkpoint-1.partial").mkdir()
+    sweep(tmp_path)
+    assert problem_with(path) is None
+    assert names(list_checkpoints(tmp_path)) == ["checkpoint-1"]
+
+
+def test_results_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    with written_result(tmp_path) as folder:
+        (folder / "adapter").write_bytes(b"first")
+    with pytest.raises(RuntimeError, match="disk"), written_result(tmp_path) as folder:
+        (folder / "adapter").write_bytes(b"second")
+        raise RuntimeError("disk")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("adapter", b"first")]
+
+
+def test_the_step_is_the_manifests_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    path = write(tmp_path, 7)
+    path.rename(tmp_path / "my-good-one")
+    assert saved_step(tmp_path / "my-good-one") == 7

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -49,6 +50,8 @@ def test_a_run_leaves_what_was_promised(train: Train, tmp_path: Path) -> None:
     assert read_facts(output / "validation_images" / pictures[1])["prompt"] == "bear"
     assert list((output / "logs").rglob("events.*"))
     assert [record["step"] for record in metrics(output)] == [1, 2, 3, 4]
+    average = load_file(output / "checkpoint-4" / "ema" / "ema_model.safetensors")
+    assert average.keys() == tensors.keys(), "the averaged adapter of a checkpoint loads like the adapter"
     report = json.loads((output / "report.json").read_text())["datasets"][0]
     assert (report["files"], report["used"], report["buckets"], report["batches"]) == (5, 5, {"1.0": 5}, 3)
 
@@ -59,7 +62,8 @@ def test_metadata_tell_what_the_adapter_is(train: Train, tmp_path: Path) -> None
         facts = file.metadata()
     assert facts["modelspec.architecture"] == "omnigen-tiny/lora"
     assert facts["global_step"] == "1"
-    assert "OmniGenFeedForward" in facts["resolved_classes"]
+    assert facts["resolved_classes"] == "Attention,OmniGenFeedForward"
+    assert facts["modelspec.resolution"] == "64x64"
     assert json.loads(facts["lycoris_config"])["algo"] == "lokr"
 
 
@@ -99,10 +103,13 @@ def test_a_second_start_encodes_nothing_and_a_changed_picture_is_encoded_anew(tr
     assert len(entries) == 5
     assert train(max_train_steps=1, output_dir="second") == 0
     assert {path: path.stat().st_mtime_ns for path in entries} == entries
-    (tmp_path / "pictures" / "frog.png").write_bytes((tmp_path / "pictures" / "pizza.png").read_bytes())
-    (tmp_path / "pictures" / "rocket.png").unlink()
-    assert train(max_train_steps=1, output_dir="third") == 0
-    assert len(list((tmp_path / "cache" / "vae").rglob("*.safetensors"))) == 5
+    with Image.open(tmp_path / "pictures" / "frog.png") as image:
+        image.rotate(90).save(tmp_path / "pictures" / "frog.png")
+    assert train(max_train_steps=3, output_dir="third") == 0
+    assert len(list((tmp_path / "cache" / "vae").rglob("*.safetensors"))) == 6
+    assert train(max_train_steps=3, output_dir="fourth") == 0
+    losses = [[record["train_loss"] for record in metrics(tmp_path / name)] for name in ("third", "fourth")]
+    assert losses[0] == losses[1]
 
 
 def test_latents_made_on_demand_are_the_cached_ones(train: Train, tmp_path: Path) -> None:
@@ -118,11 +125,18 @@ def test_latents_made_on_demand_are_the_cached_ones(train: Train, tmp_path: Path
 def test_regularisation_pictures_hold_the_adapter_to_the_base_model(train: Train, tmp_path: Path) -> None:
     dataloader = tmp_path / "config" / "multidatabackend.json"
     entries = json.loads(dataloader.read_text())
-    dataloader.write_text(json.dumps([entries[0] | {"is_regularisation_data": True}]))
-    assert train(max_train_steps=2, lr_warmup_steps=0) == 0
-    records = metrics(tmp_path / "output")
-    assert records[0]["train_loss"] == 0, "an adapter that does nothing yet is the base model"
-    assert records[1]["regularisation_loss"] == records[1]["train_loss"]
+    kept = entries[0] | {"id": "kept", "is_regularisation_data": True, "cache_dir_vae": "cache/kept"}
+    dataloader.write_text(json.dumps([kept]))
+    assert train(max_train_steps=2, lr_warmup_steps=0, output_dir="alone") == 0
+    records = metrics(tmp_path / "alone")
+    assert [record["train_loss"] for record in records] == [0, 0], "an adapter that does nothing is the base model"
+    dataloader.write_text(json.dumps([entries[0], kept]))
+    assert train(max_train_steps=6, lr_warmup_steps=0, learning_rate="5e-3", output_dir="both") == 0
+    records = metrics(tmp_path / "both")
+    held = [record["regularisation_loss"] for record in records if "regularisation_loss" in record]
+    taught = [record["train_loss"] for record in records if "regularisation_loss" not in record]
+    assert len(held) == len(taught) == 3
+    assert 0 < max(held) < min(taught), "what was taught moved the adapter away from the base model, a little"
 
 
 def test_full_training_writes_a_transformer_that_loads_as_a_base(train: Train, tmp_path: Path) -> None:

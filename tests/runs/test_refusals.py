@@ -76,6 +76,15 @@ def test_a_named_checkpoint_that_is_missing_is_an_error(train: Train, capsys: py
     assert "checkpoint-2" in capsys.readouterr().err
 
 
+def test_a_launcher_that_starts_two_processes_is_refused(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert train() == 2
+    assert "2 processes" in capsys.readouterr().err
+    assert not (tmp_path / "output").exists()
+
+
 def test_fresh_over_an_old_run_needs_a_yes(train: Train, tmp_path: Path) -> None:
     assert train(max_train_steps=2) == 0
     assert train("--fresh", max_train_steps=2) == 3

@@ -60,6 +60,8 @@ def test_help_answers_in_under_a_second(tmp_path: Path, words: tuple[str, ...]) 
         (("env=absent",), "there is no configuration named 'absent'"),
         (("--example", "absent"), "there is no bundled example 'absent'"),
         (("--seed",), "command line: seed: needs a value"),
+        (("model_flavour=v2",), "model_flavour: 'omnigen' has no flavour 'v2'"),
+        (("pretrained_model_name_or_path=./absent",), "pretrained_model_name_or_path: there is no folder './absent'"),
     ],
 )
 def test_a_users_mistake_ends_at_once_with_one_message(folder: Path, words: tuple[str, ...], told: str) -> None:

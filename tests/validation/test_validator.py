@@ -48,13 +48,11 @@ def family() -> OmniGen:
     return OmniGen()
 
 
-def validator(
-    folder: Path, family: OmniGen, schedule: Schedule, told: list[Event], painter: Painter | None = None
-) -> Validator:
-    painter = painter or Painter()
+def validator(folder: Path, family: OmniGen, schedule: Schedule, told: list[Event], guidance: float = 2.5) -> Validator:
+    painter = Painter()
     codec = family.load_codec(TINY_FOLDER, CPU, torch.float32, MemorySaving())
     studio = Studio(family, painter.predict, codec, family.load_text(TINY_FOLDER, builtin_negative=False), CPU)
-    gallery = Gallery(PROMPTS, ((64, 64),), 1, Sampling(2, 2.5, 42), folder)
+    gallery = Gallery(PROMPTS, ((64, 64),), 1, Sampling(2, guidance, 42), folder)
     weights = {BASE: lambda: painter.at(0.0), "step {step}": lambda: painter.at(1.0)}
     return Validator(studio, gallery, schedule, weights, told.append)
 
@@ -91,6 +89,13 @@ def test_the_benchmark_is_drawn_once_and_stands_left(tmp_path: Path, family: Omn
         assert left != right
 
 
+def test_a_benchmark_of_other_settings_is_drawn_again(tmp_path: Path, family: OmniGen) -> None:
+    for guidance in (2.5, 1.5):
+        validator(tmp_path, family, Schedule(step_interval=10), [], guidance=guidance).before_training(Progress())
+        facts = read_facts(tmp_path / "benchmarks" / "base_model" / "validation_64x64.png")
+        assert facts["guidance"] == str(guidance)
+
+
 def test_it_draws_when_due_and_at_the_end_unless_just_drawn(tmp_path: Path, family: OmniGen) -> None:
     told: list[Event] = []
     made = validator(tmp_path, family, Schedule(step_interval=4, first_step=4), told)
@@ -99,6 +104,8 @@ def test_it_draws_when_due_and_at_the_end_unless_just_drawn(tmp_path: Path, fami
     made.at_end(Progress(step=8))
     made.at_end(Progress(step=9))
     assert [event.step for event in told if isinstance(event, ImagesRendered)] == [8, 9]
+    validator(tmp_path, family, Schedule(step_interval=4, first_step=9), told).at_end(Progress(step=9))
+    assert [event.step for event in told if isinstance(event, ImagesRendered)] == [8, 9], "drawn before the restart"
 
 
 def test_facts_tell_how_to_draw_it_again(tmp_path: Path, family: OmniGen) -> None:

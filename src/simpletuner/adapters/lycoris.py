@@ -12,8 +12,9 @@ from lycoris import LycorisNetwork, create_lycoris
 from lycoris.config import PRESET
 from torch import Tensor, nn
 
-from simpletuner.adapters.preset import require_matches, resolve_preset
+from simpletuner.adapters.preset import require_matches, require_name_matches, resolve_preset
 from simpletuner.config.lycoris import LycorisConfig
+from simpletuner.config.lycoris_rules import MAPS, runs_as_branch
 from simpletuner.core.errors import ConfigError, DataError
 
 _CLASS_STATE = (
@@ -62,11 +63,20 @@ class LycorisAdapter(nn.Module):
     def strength(self, multiplier: float) -> Iterator[None]:
         """Scale the adapter's effect inside the block; 0 is the base model. The former strength comes back."""
         former = self.network.multiplier
-        self.network.set_multiplier(multiplier)
+        self._turn_to(multiplier)
         try:
             yield
         finally:
-            self.network.set_multiplier(former)
+            self._turn_to(former)
+
+    def _turn_to(self, multiplier: float) -> None:
+        """At 0 the adapter is taken off: with ``dora_wd`` or ``rescaled``, LyCORIS at strength 0 is not the base."""
+        if multiplier == 0 and self.network.multiplier != 0:
+            self.network.restore()
+        elif multiplier != 0 and self.network.multiplier == 0:
+            for layer in self.network.loras:
+                layer.apply_to()
+        self.network.set_multiplier(multiplier)
 
 
 def _difference(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
@@ -115,12 +125,19 @@ def _module_classes(denoiser: nn.Module) -> set[str]:
 
 
 def _options(config: LycorisConfig) -> dict[str, Any]:
+    """What LyCORIS is called with; LoKr is a branch unless the file says otherwise (docs/decisions/0006)."""
     options = {key: value for key, value in config.raw.items() if key != "apply_preset"}
-    if options["algo"] == "lokr" and not options.get("dora_wd", False):
-        # The branch form computes the same function without building the (out, in) delta: LyCORIS's default form
-        # costs about twice the time and a full gradient of the delta.
-        options.setdefault("bypass_mode", True)
-    return options
+    return options | {"bypass_mode": runs_as_branch(config.raw)}
+
+
+def _with_branches(preset: Mapping[str, Any], config: LycorisConfig) -> dict[str, Any]:
+    """The preset where layers with an ``algo`` of their own do not inherit the form that suits the file's."""
+
+    def settled(own: Mapping[str, Any]) -> dict[str, Any]:
+        return {**own, "bypass_mode": runs_as_branch({**config.raw, **own})} if "algo" in own else dict(own)
+
+    maps = {key: {name: settled(own) for name, own in preset[key].items()} for key in MAPS if key in preset}
+    return {**preset, **maps}
 
 
 def attach_lycoris(denoiser: nn.Module, config: LycorisConfig, aliases: Mapping[str, str], seed: int) -> LycorisAdapter:
@@ -131,13 +148,14 @@ def attach_lycoris(denoiser: nn.Module, config: LycorisConfig, aliases: Mapping[
     """
     preset = resolve_preset(config.raw.get("apply_preset", {}), aliases)
     require_matches(preset, _module_classes(denoiser))
-    with _quiet(), _named_preset(preset) as name, torch.random.fork_rng(devices=[]):
+    names = dict(denoiser.named_modules())
+    require_name_matches(preset, names)
+    with _quiet(), _named_preset(_with_branches(preset, config)) as name, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = create_lycoris(denoiser, preset=name, **_options(config))
         _require_layers(network)
         network.apply_to()
         prefix = LycorisNetwork.LORA_PREFIX
-    names = dict(denoiser.named_modules())
     paths = {f"{prefix}_{path}".replace(".", "_"): path for path in names}
     network.requires_grad_(requires_grad=True)
     return LycorisAdapter(network, paths)

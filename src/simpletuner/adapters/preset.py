@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.linears import LinearShape
+
+_PATTERN_KEYS = ("target_name", "name_algo_map", "exclude_name")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,53 @@ def require_matches(preset: Mapping[str, Any], classes: Iterable[str]) -> None:
             key="apply_preset.target_module",
             cure=f"use one of: {', '.join(sorted(known))}",
         )
+
+
+def resolved_classes(preset: Mapping[str, Any]) -> tuple[str, ...]:
+    """The class names of a resolved preset, sorted."""
+    return tuple(sorted({*preset.get("target_module", ()), *preset.get("module_algo_map", {})}))
+
+
+def require_patterns(preset: Mapping[str, Any]) -> None:
+    """Refuse a pattern of paths that is no regular expression. Raises ConfigError."""
+    for key, pattern in _patterns(preset):
+        _matcher(key, pattern, wildcards=preset.get("use_fnmatch", False))
+
+
+def require_name_matches(preset: Mapping[str, Any], paths: Iterable[str]) -> None:
+    """Refuse a pattern that no module path of the model fits: it would do nothing, in silence.
+
+    Patterns are matched as LyCORIS does: a regular expression from the start of the path, or a shell wildcard for
+    the whole path with ``use_fnmatch``; the path itself always fits. Raises ConfigError.
+    """
+    known = [path for path in paths if path]
+    wildcards = preset.get("use_fnmatch", False)
+    for key, pattern in _patterns(preset):
+        fits = _matcher(key, pattern, wildcards=wildcards)
+        if pattern not in known and not any(fits(path) for path in known):
+            kind = "shell wildcard (use_fnmatch is true)" if wildcards else "regular expression (use_fnmatch is false)"
+            raise ConfigError(
+                f"no module of this model has a path that fits '{pattern}', read as a {kind}",
+                key=f"apply_preset.{key}",
+                cure=f"a path is for instance {max(known, key=len, default='layers.0')}",
+            )
+
+
+def _patterns(preset: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key, pattern) for key in _PATTERN_KEYS for pattern in preset.get(key, ())]
+
+
+def _matcher(key: str, pattern: str, *, wildcards: bool) -> Callable[[str], object]:
+    if wildcards:
+        return lambda path: fnmatch.fnmatch(path, pattern)
+    try:
+        return re.compile(pattern).match
+    except re.error as error:
+        raise ConfigError(
+            f"'{pattern}' is no regular expression: {error}",
+            key=f"apply_preset.{key}",
+            cure='correct it, or set "use_fnmatch": true for shell wildcards',
+        ) from None
 
 
 def class_shares(

@@ -20,7 +20,7 @@ from simpletuner.training.checkpoint import Saver
 class CheckpointAction:
     """Saves every ``step_interval`` updates and every ``epoch_interval`` epochs, and keeps at most ``limit``.
 
-    ``saved_step`` is the step saved last, at first the one resumed from.
+    ``saved_step`` is the step saved last, at first the one resumed from; ``latest`` is where the run stands.
     """
 
     saver: Saver
@@ -30,9 +30,11 @@ class CheckpointAction:
     limit: int | None
     emit: Emit
     saved_step: int = -1
+    latest: Progress | None = None
 
     def after_update(self, progress: Progress, *, epoch_ended: bool) -> None:
         """Save when due."""
+        self.latest = progress
         by_step = _divides(self.step_interval, progress.step)
         if by_step or (epoch_ended and _divides(self.epoch_interval, progress.epoch)):
             self.save(progress)
@@ -73,7 +75,8 @@ class StopAction:
     def _heard(self, number: int, frame: FrameType | None) -> None:
         del frame
         self._signal = number
-        signal.signal(number, signal.SIG_DFL)
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, signal.SIG_DFL)
 
     def after_update(self, progress: Progress, *, epoch_ended: bool) -> None:
         """End the run when a signal came. Raises Interrupted or Terminated after the checkpoint is whole."""

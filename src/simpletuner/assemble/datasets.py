@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +20,8 @@ from simpletuner.core.samples import SampleId, Update, Use
 from simpletuner.data.buckets import Buckets, group, short_bucket_notes
 from simpletuner.data.cache import TensorStore
 from simpletuner.data.entries import Dropped, Entry, ScannedDataset
-from simpletuner.data.fill import LatentIndex, fill_latents, read_latents
+from simpletuner.data.fill import LatentIndex, fill_latents
+from simpletuner.data.geometry import Size
 from simpletuner.data.ondemand import LatentsOnDemand
 from simpletuner.data.plan import PlannedDataset, batches, plan_epoch, updates_per_epoch
 from simpletuner.data.report import DatasetReport, dataset_report, write_report
@@ -52,6 +54,7 @@ class Prepared:
     captions: Mapping[SampleId, Sequence[str]]
     latents: ReadLatents
     report: DatasetReport
+    resolution: Size
     finish: Callable[[], None]
 
 
@@ -68,6 +71,13 @@ class TrainingData:
     def updates_per_epoch(self) -> int:
         """The weight updates of one pass over everything, repeats included."""
         return updates_per_epoch(self._planned)
+
+    @property
+    def resolution(self) -> str:
+        """``WxH`` of the largest size that most pictures of a data set have."""
+        sizes = [made.resolution for made in self.datasets]
+        largest = max(sizes, key=lambda size: size.width * size.height)
+        return f"{largest.width}x{largest.height}"
 
     @property
     def digest(self) -> str:
@@ -130,36 +140,22 @@ def _prepare(dataset: DatasetConfig, sources: Sources, vae_batch: int, slices: i
     source, store = FolderSource.at(scanned.folder), TensorStore(Path(dataset.cache_dir_vae))
     for note in scanned.notes:
         emit(Notice(note, level="warning"))
+    # Also after filling the cache: an entry that is damaged or removed meanwhile is encoded again.
+    reader = LatentsOnDemand(scanned.entries, source, store, sources.codec, keep=not dataset.vae_cache_disable)
     if dataset.vae_cache_ondemand or dataset.vae_cache_disable:
-        reader = LatentsOnDemand(scanned.entries, source, store, sources.codec, keep=not dataset.vae_cache_disable)
-        return _assembled(dataset, scanned, scanned.entries, (reader, reader.close), slices)
+        return _assembled(dataset, scanned, scanned.entries, reader, slices)
     index = fill_latents(scanned, source, store, sources.codec, vae_batch, emit)
     kept = tuple(entry for entry in scanned.entries if entry.sample in index.keys)
     if not kept:
         raise _nothing_left(dataset, index)
-    return _assembled(dataset, scanned, kept, (_cached(index, store), _nothing), slices, index.dropped)
-
-
-def _cached(index: LatentIndex, store: TensorStore) -> ReadLatents:
-    def read(sample: SampleId) -> Latents:
-        found = read_latents(store, index.keys[sample])
-        if found is None:
-            cure = "start again: it is encoded anew"
-            raise DataError("its cached latent was damaged or removed during the run", file=str(sample), cure=cure)
-        return found
-
-    return read
-
-
-def _nothing() -> None:
-    """Nothing to finish."""
+    return _assembled(dataset, scanned, kept, reader, slices, index.dropped)
 
 
 def _assembled(
     dataset: DatasetConfig,
     scanned: ScannedDataset,
     entries: Sequence[Entry],
-    reading: tuple[ReadLatents, Callable[[], None]],
+    reader: LatentsOnDemand,
     slices: int,
     dropped: Sequence[Dropped] = (),
 ) -> Prepared:
@@ -169,9 +165,10 @@ def _assembled(
         config=dataset,
         planned=planned,
         captions={entry.sample: entry.captions for entry in entries},
-        latents=reading[0],
+        latents=reader,
         report=dataset_report(scanned, buckets, batches(planned), dropped),
-        finish=reading[1],
+        resolution=Counter(entry.placement.target for entry in entries).most_common(1)[0][0],
+        finish=reader.close,
     )
 
 

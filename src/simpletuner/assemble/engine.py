@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from simpletuner.assemble.datasets import TrainingData
 from simpletuner.assemble.length import Length
-from simpletuner.assemble.network import adapter_metadata, build_ema
+from simpletuner.assemble.network import adapter_metadata, build_ema, choose_weights
 from simpletuner.assemble.stage import Stage
+from simpletuner.config.dataset import DatasetConfig
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.rules import scheduler_in_force
 from simpletuner.models.family import TextReader
@@ -58,13 +59,12 @@ def _schedule(loaded: LoadedRun, length: Length) -> Schedule:
 def build_saver(stage: Stage, engine: Engine, data: TrainingData) -> Saver:
     """What writes and restores checkpoints and the final file."""
     loaded = stage.loaded
-    sizes = sorted({f"{int(dataset.resolution)}" for dataset in loaded.datasets})
     return Saver(
         model=engine.model,
         optimizer=engine.optimizer,
         ema=engine.ema,
-        metadata=adapter_metadata(loaded, stage.family.facts, sizes),
-        lycoris=loaded.lycoris.raw if loaded.lycoris else None,
+        metadata=adapter_metadata(loaded, stage.family.facts, data.resolution),
+        lycoris=loaded.lycoris_file.read_bytes() if loaded.lycoris_file else None,
         fingerprint=_fingerprint(stage),
         data=data.digest,
     )
@@ -82,6 +82,13 @@ def _fingerprint(stage: Stage) -> dict[str, object]:
         "lycoris_config": stage.loaded.lycoris.raw if stage.loaded.lycoris else None,
         "adapter_dtype": str(stage.precision.adapter),
         "gradient_accumulation_steps": config.length.gradient_accumulation_steps,
-        "train_batch_size": {dataset.id: dataset.train_batch_size for dataset in stage.loaded.datasets},
-        "repeats": {dataset.id: dataset.repeats for dataset in stage.loaded.datasets},
+        "weights": str(choose_weights(stage.loaded, stage.family.facts).source),
+        "caption_dropout_probability": config.data.caption_dropout_probability,
+        "datasets": {dataset.id: _data_settings(dataset) for dataset in stage.loaded.datasets},
     }
+
+
+def _data_settings(dataset: DatasetConfig) -> dict[str, object]:
+    """What decides how a data set is seen. Where it lies and how it is cached may change."""
+    free = {"instance_data_dir", "cache_dir_vae", "vae_cache_ondemand", "vae_cache_disable", "skip_file_discovery"}
+    return dataset.model_dump(mode="json", exclude=free)

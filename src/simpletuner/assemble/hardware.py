@@ -13,11 +13,15 @@ _DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Precision:
-    """``base`` holds the model, ``adapter`` the trained weights, ``vae`` the codec; ``notices`` for the user."""
+    """``base`` holds the model, ``adapter`` the adapter, ``vae`` the codec; ``notices`` for the user.
+
+    ``autocast`` is the type to compute in when it is not that of the weights.
+    """
 
     base: torch.dtype
     adapter: torch.dtype
     vae: torch.dtype
+    autocast: torch.dtype | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -42,12 +46,19 @@ def resolve_precision(model: ModelConfig, optimizer: str, device: torch.device, 
         adapter = torch.bfloat16 if bf16_adapter and optimizer == "adamw_bf16" else torch.float32
         told = f"mixed_precision={model.mixed_precision}: fp32 on this CPU (most emulate bf16, 5 to 25 times slower)"
         return Precision(base=torch.float32, adapter=adapter, vae=torch.float32, notices=(told,))
-    base = torch.float32 if model.model_type == "full" else asked
+    wide = model.model_type == "full" or model.base_model_default_dtype == "fp32"
+    base = torch.float32 if wide else asked
     adapter = torch.bfloat16 if optimizer == "adamw_bf16" and asked == torch.bfloat16 else torch.float32
     notices: tuple[str, ...] = ()
     if optimizer == "adamw_bf16" and adapter == torch.float32:
         notices = ("adamw_bf16 with mixed_precision=no: fp32 weights and its fp32 form",)
-    return Precision(base=base, adapter=adapter, vae=_vae_dtype(model, asked), notices=notices)
+    return Precision(
+        base=base,
+        adapter=adapter,
+        vae=_vae_dtype(model, asked),
+        autocast=None if base == asked else asked,
+        notices=notices,
+    )
 
 
 def _vae_dtype(model: ModelConfig, asked: torch.dtype) -> torch.dtype:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from simpletuner.adapters.lycoris import attach_lycoris
-from simpletuner.adapters.preset import class_shares
+from simpletuner.adapters.preset import class_shares, resolve_preset, resolved_classes
 from simpletuner.assemble.hardware import Precision
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.keyed import derive_seed
@@ -19,8 +19,6 @@ from simpletuner.models.facts import FamilyFacts, Flavour
 from simpletuner.models.family import ModelFamily
 from simpletuner.training.ema import Ema, EmaSettings
 from simpletuner.training.model import TrainedModel
-
-_BYTES = {torch.float32: 4, torch.bfloat16: 2, torch.float16: 2}
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,9 @@ def build_model(
         denoiser.requires_grad_(requires_grad=True)
     else:
         adapter = attach_lycoris(denoiser, loaded.lycoris, family.facts.class_aliases, derive_seed(seed, "adapter"))
-        adapter.network.to(dtype=precision.adapter)
-    model = TrainedModel(family, denoiser, adapter).to(device)
+        for parameter in adapter.parameters():
+            parameter.data = parameter.data.to(precision.adapter)
+    model = TrainedModel(family, denoiser, adapter, precision.autocast).to(device)
     return model.train()
 
 
@@ -73,10 +72,10 @@ def build_ema(loaded: LoadedRun, model: TrainedModel, device: torch.device) -> E
     return Ema(model.trainable(), settings, device=device if ema.ema_device == "accelerator" else torch.device("cpu"))
 
 
-def coverage_lines(model: TrainedModel, shapes: Sequence[LinearShape], precision: Precision) -> tuple[str, ...]:
+def coverage_lines(model: TrainedModel, shapes: Sequence[LinearShape]) -> tuple[str, ...]:
     """What is trained, for a person: shares of each module class, values and file size."""
     trained = sum(parameter.numel() for parameter in model.trainable().values())
-    megabytes = trained * _BYTES[precision.adapter] / 1e6
+    megabytes = sum(parameter.nbytes for parameter in model.trainable().values()) / 1e6
     if model.adapter is None:
         return (f"training all {trained:,} weights ({megabytes:,.1f} MB)",)
     classes = tuple(dict.fromkeys(shape.inside[-1] for shape in shapes))
@@ -84,11 +83,12 @@ def coverage_lines(model: TrainedModel, shapes: Sequence[LinearShape], precision
     return (*(share.line() for share in shares), f"the adapter: {trained:,} parameters, {megabytes:,.1f} MB")
 
 
-def adapter_metadata(loaded: LoadedRun, facts: FamilyFacts, sizes: Sequence[str]) -> dict[str, str]:
+def adapter_metadata(loaded: LoadedRun, facts: FamilyFacts, resolution: str) -> dict[str, str]:
     """Safetensors metadata of the adapter file in the ModelSpec convention; all values are text."""
     lycoris = loaded.lycoris
     if lycoris is None:
         return {}
+    preset = resolve_preset(lycoris.raw.get("apply_preset", {}), facts.class_aliases)
     flavour = loaded.config.model.model_flavour or facts.default_flavour
     return {
         "lycoris_config": json.dumps(lycoris.raw),
@@ -96,7 +96,7 @@ def adapter_metadata(loaded: LoadedRun, facts: FamilyFacts, sizes: Sequence[str]
         "modelspec.architecture": f"{facts.name}-{flavour}/lora",
         "modelspec.implementation": "diffusers",
         "modelspec.title": loaded.config.report.tracker_run_name,
-        "modelspec.resolution": ",".join(sizes),
+        "modelspec.resolution": resolution,
         "modelspec.description": f"LyCORIS {lycoris.algo} adapter for {facts.name}",
-        "resolved_classes": ",".join(sorted(facts.class_aliases.values())),
+        "resolved_classes": ",".join(resolved_classes(preset)),
     }

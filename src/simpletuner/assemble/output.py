@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from simpletuner.core.checkpoints import Checkpoint, list_checkpoints, newest_verified, problem_with, sweep
+from simpletuner.core.checkpoints import Checkpoint, list_checkpoints, newest_verified, problem_with, saved_step, sweep
 from simpletuner.core.errors import ConfigError, DataError
 from simpletuner.core.events import Emit, Notice
 
@@ -36,7 +36,9 @@ def choose_checkpoint(output_dir: Path, asked: str | None, emit: Emit) -> Checkp
         _refuse_to_mix(output_dir)
         return None
     if asked != "latest":
-        return _named(output_dir, asked)
+        named = _named(output_dir, asked)
+        _leave_branch(output_dir, named.step, emit)
+        return named
 
     def tell(checkpoint: Checkpoint, problem: str) -> None:
         emit(Notice(f"skipped {checkpoint.path.name}: {problem}", level="warning"))
@@ -70,7 +72,26 @@ def _named(output_dir: Path, asked: str) -> Checkpoint:
         raise ConfigError(f"there is no checkpoint '{asked}'", file=output_dir, key="resume_from_checkpoint", cure=cure)
     if problem := problem_with(path):
         raise DataError(f"cannot resume: {problem}", file=path, cure="resume from another checkpoint, or use --fresh")
-    return Checkpoint(step=int(path.name.rsplit("-", 1)[-1]), path=path)
+    return Checkpoint(step=saved_step(path), path=path)
+
+
+def _leave_branch(output_dir: Path, step: int, emit: Emit) -> None:
+    """Move checkpoints after ``step`` aside: the run takes another way from there, and ``latest`` must not go back."""
+    later = [checkpoint.path for checkpoint in list_checkpoints(output_dir) if checkpoint.step > step]
+    if later:
+        aside = _move_aside(output_dir, later)
+        names = ", ".join(path.name for path in later)
+        emit(Notice(f"going on from step {step}: {names} moved to {aside.name}/", level="warning"))
+
+
+def _move_aside(output_dir: Path, found: Sequence[Path]) -> Path:
+    number = 1
+    while (aside := output_dir / f"previous-{number}").exists():
+        number += 1
+    aside.mkdir()
+    for path in found:
+        path.rename(aside / path.name)
+    return aside
 
 
 def start_over(output_dir: Path, confirm: Callable[[str], bool]) -> None:
@@ -81,9 +102,4 @@ def start_over(output_dir: Path, confirm: Callable[[str], bool]) -> None:
     if not confirm(f"{output_dir} holds an earlier run; move it aside and start over?"):
         cure = "confirm when asked, or choose another output_dir"
         raise DataError("holds an earlier run, and starting over was not confirmed", file=output_dir, cure=cure)
-    number = 1
-    while (aside := output_dir / f"previous-{number}").exists():
-        number += 1
-    aside.mkdir()
-    for path in found:
-        path.rename(aside / path.name)
+    _move_aside(output_dir, found)

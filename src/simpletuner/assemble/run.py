@@ -10,6 +10,7 @@ from simpletuner.assemble.actions import CheckpointAction, StopAction
 from simpletuner.assemble.datasets import Sources, TrainingData, prepare_data
 from simpletuner.assemble.engine import build_engine, build_saver
 from simpletuner.assemble.length import Length, resolve_length
+from simpletuner.assemble.mishaps import mishaps_named
 from simpletuner.assemble.network import (
     build_model,
     choose_weights,
@@ -21,7 +22,7 @@ from simpletuner.assemble.stage import Stage, set_stage
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.rules import trackers
 from simpletuner.core.checkpoints import Checkpoint, written_result
-from simpletuner.core.errors import Interrupted, SimpletunerError, Terminated
+from simpletuner.core.errors import ConfigError, DataError, Interrupted, SimpletunerError, Terminated
 from simpletuner.core.events import CheckpointSaved, Emit, Event, Notice, RunEnded, RunStarted, StepDone
 from simpletuner.core.progress import Progress
 from simpletuner.models.family import Codec, MemorySaving, TextReader
@@ -39,6 +40,7 @@ def run(loaded: LoadedRun, *, fresh: bool, confirm: Callable[[str], bool]) -> No
     ``fresh`` moves an earlier run in the output folder aside, after ``confirm``. Raises SimpletunerError for
     everything that a user can act on.
     """
+    _require_one_process(loaded)
     output_dir = Path(loaded.config.report.output_dir)
     prepare(output_dir)
     if fresh:
@@ -53,7 +55,8 @@ def run(loaded: LoadedRun, *, fresh: bool, confirm: Callable[[str], bool]) -> No
     heard = _Heard(listeners, chosen.step if chosen else 0)
     began = time.monotonic()
     try:
-        _train(set_stage(loaded, _saved_seed(chosen), heard), chosen)
+        with mishaps_named(output_dir):
+            _train(set_stage(loaded, _saved_seed(chosen), heard), chosen)
         heard(RunEnded(heard.step, "completed", time.monotonic() - began))
     except (Interrupted, Terminated) as error:
         heard(RunEnded(heard.step, "interrupted", time.monotonic() - began, str(error)))
@@ -63,6 +66,17 @@ def run(loaded: LoadedRun, *, fresh: bool, confirm: Callable[[str], bool]) -> No
         raise
     finally:
         listeners.close()
+
+
+def _require_one_process(loaded: LoadedRun) -> None:
+    """A launcher that starts several would have them write the same files."""
+    ranks = loaded.environ.get("WORLD_SIZE", "1")
+    if ranks != "1":
+        raise ConfigError(
+            f"{ranks} processes were started; training on several devices is not available in this version",
+            key="WORLD_SIZE",
+            cure="start `simpletuner train` itself, without torchrun or accelerate launch",
+        )
 
 
 class _Heard:
@@ -100,9 +114,15 @@ def _train(stage: Stage, chosen: Checkpoint | None) -> None:
     checkpoints = _checkpoints(stage, saver, start.step if chosen else -1)
     stop = StopAction(checkpoints)
     course = _course(stage, data, length, start, chosen)
-    with stop.listening():
-        end = run_loop(engine, course, start, (checkpoints, validator, stop), stage.emit)
-    data.close()
+    try:
+        with stop.listening():
+            end = run_loop(engine, course, start, (checkpoints, stop, validator), stage.emit)
+    except DataError:
+        # A picture went bad in mid-run; what was learned so far is not lost.
+        checkpoints.save(checkpoints.latest or start)
+        raise
+    finally:
+        data.close()
     checkpoints.save(end)
     with written_result(stage.output_dir) as folder:
         saver.write_final(folder, end)
@@ -134,7 +154,7 @@ def _data(stage: Stage, codec: Codec, text: TextReader) -> TrainingData:
 
 
 def _announce(stage: Stage, model: TrainedModel, length: Length, start: Progress) -> None:
-    lines = coverage_lines(model, stage.family.linears(model.denoiser), stage.precision)
+    lines = coverage_lines(model, stage.family.linears(model.denoiser))
     told = (*lines, f"{length.updates_per_epoch} updates an epoch, {length.steps} in all")
     stage.emit(RunStarted(stage.loaded.name, stage.output_dir, start.step, length.steps, length.epochs, told))
 

@@ -41,7 +41,8 @@ def set_stage(loaded: LoadedRun, saved_seed: int | None, emit: Emit) -> Stage:
     device = best_device()
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     config = loaded.config
-    asked_bf16 = loaded.values.get("base_model_default_dtype") == "bf16"
+    key = "base_model_default_dtype"
+    asked_bf16 = key in loaded.values and config.model.base_model_default_dtype == "bf16"
     precision = resolve_precision(config.model, config.optimizer.optimizer, device, bf16_adapter=asked_bf16)
     for text in (*loaded.notices, *precision.notices):
         emit(Notice(text))

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from simpletuner.cli.early import require_possible
 from simpletuner.cli.words import Words, parse_words
 from simpletuner.config.describe import Description, descriptions
 from simpletuner.config.load import LoadedRun, load_run
@@ -25,7 +26,9 @@ Any option may follow, as key=value, --key=value or --key value; it wins over th
 def select_run(words: Sequence[str], cwd: Path, environ: Mapping[str, str]) -> tuple[LoadedRun, Words]:
     """The checked run and the parsed words. Raises ConfigError."""
     parsed = parse_words(words)
-    return load_run(parsed.selection, parsed.overrides, cwd, environ), parsed
+    loaded = load_run(parsed.selection, parsed.overrides, cwd, environ)
+    require_possible(loaded, cwd)
+    return loaded, parsed
 
 
 def help_text() -> str:

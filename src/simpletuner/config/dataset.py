@@ -76,7 +76,7 @@ class DatasetConfig(Section):
     repeats: int = option(0, reads=_READ, ge=0)
     """Further uses of each picture in an epoch; 0 uses it once."""
     probability: float = option(1.0, reads=_READ, ge=0)
-    """Weight among the data sets; 0 leaves it out."""
+    """1 uses the data set, 0 leaves it out."""
     train_batch_size: int = option(4, reads=_READ, ge=1)
     """Pictures in one micro-batch of this data set."""
     is_regularisation_data: bool = option(default=False, reads=_READ)
@@ -99,14 +99,18 @@ class DatasetConfig(Section):
     """Use a fixed random subset of so many pictures."""
 
 
-# Keys of an entry that this version does not read, with the value that asks for nothing.
-UNREAD_KEYS: dict[str, object] = dict.fromkeys(
+# Keys of an entry that would change what is trained, and that this version does not have; with the value that asks
+# for nothing.
+REFUSED_KEYS: dict[str, object] = dict.fromkeys(
     "minimum_aspect_ratio maximum_aspect_ratio max_upscale_threshold caption_shuffle caption_filter_list "
-    "crop_aspect_buckets end_epoch end_step preserve_data_backend_cache conditioning_data conditioning_type "
-    "source_dataset_id conditioning delete_unwanted_images delete_problematic_images scan_for_errors "
-    "slider_strength hash_filenames grounding video audio metadata_update_interval write_batch_size parquet csv "
-    "huggingface bucket_mixing".split()
-) | {"start_epoch": 1, "start_step": 0, "timestep_sampling_offset": 0}
+    "crop_aspect_buckets end_epoch end_step conditioning_data conditioning_type source_dataset_id conditioning "
+    "delete_unwanted_images delete_problematic_images slider_strength grounding parquet csv huggingface".split()
+) | {"start_epoch": 1, "start_step": 1, "timestep_sampling_offset": 0, "bucket_mixing": "bucket"}
+# Keys of an entry that change how pictures are stored or told about, not what is trained: not read, and told.
+UNREAD_KEYS = tuple(
+    "preserve_data_backend_cache scan_for_errors hash_filenames video audio metadata_update_interval "
+    "write_batch_size".split()
+)
 RENAMED_KEYS = {"is_regularization_data": "is_regularisation_data", "disable": "disabled"}
 RETIRED_KEYS = {"disable_vae_cache": "was removed; use vae_cache_disable"}
 REFERENCE_KEYS = ("text_embeds", "image_embeds")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from simpletuner.config.dataset import CACHE_KEYS, REFERENCE_KEYS, RETIRED_KEYS, DatasetConfig
+from simpletuner.config.dataset import CACHE_KEYS, REFERENCE_KEYS, REFUSED_KEYS, RETIRED_KEYS, DatasetConfig
 from simpletuner.config.fill import Source
 from simpletuner.config.lenient import is_given, shown
 from simpletuner.config.names import is_on
@@ -51,6 +51,29 @@ def key_problems(entry: Mapping[str, Any], known: Iterable[str], source: Source)
     return problems + [source.problem(key, "unknown key", near(key, known) or "remove it") for key in unknown]
 
 
+def refused_problems(entry: Mapping[str, Any], source: Source) -> list[ConfigError]:
+    """Keys that would change what is trained, where they ask for something that this version does not have."""
+    return [
+        source.problem(key, f"{shown(entry[key])} {LATER}", "remove it")
+        for key, idle in REFUSED_KEYS.items()
+        if _asks(entry.get(key), idle)
+    ]
+
+
+def _asks(value: Any, idle: object) -> bool:
+    if isinstance(value, Mapping) and "enable" in value:
+        value = value["enable"]
+    return is_on(value) and str(value).strip() not in (str(idle), f"{idle}.0")
+
+
+def probability_problems(dataset: DatasetConfig, source: Source) -> list[ConfigError]:
+    """A probability that is neither 0 nor 1: data sets are not weighted against each other yet."""
+    if dataset.probability in (0, 1):
+        return []
+    reason = f"'{dataset.probability:g}' {LATER}: a data set is used (1) or left out (0)"
+    return [source.problem("probability", reason, "use repeats to show a data set's pictures more often")]
+
+
 def caption_problems(dataset: DatasetConfig, source: Source) -> list[ConfigError]:
     """An instance prompt that is needed and missing."""
     wanting = {
@@ -77,6 +100,7 @@ def missing_folders(datasets: Iterable[DatasetConfig], file: Path) -> list[Confi
 def cache_problems(caches: Sequence[Mapping[str, Any]], around: Surroundings) -> list[ConfigError]:
     """What is wrong in the ``text_embeds`` and ``image_embeds`` entries."""
     problems = [problem for entry in caches for problem in key_problems(entry, CACHE_KEYS, source_of(entry, around))]
+    problems += [problem for entry in caches for problem in refused_problems(entry, source_of(entry, around))]
     defaults = [entry["id"] for entry in text_entries(caches) if is_on(entry.get("default"))]
     if len(defaults) > 1:
         reason = f"two text_embeds entries are the default: {' and '.join(defaults)}"

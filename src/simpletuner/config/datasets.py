@@ -10,6 +10,7 @@ from typing import Any
 from simpletuner.config.dataset import (
     CACHE_TYPES,
     REFERENCE_KEYS,
+    REFUSED_KEYS,
     RENAMED_KEYS,
     UNREAD_KEYS,
     DatasetConfig,
@@ -20,7 +21,9 @@ from simpletuner.config.dataset_rules import (
     identity_problems,
     key_problems,
     missing_folders,
+    probability_problems,
     reference_problems,
+    refused_problems,
     source_of,
     text_entries,
     whole_problems,
@@ -37,7 +40,9 @@ from simpletuner.config.surroundings import Surroundings
 from simpletuner.core.errors import ConfigError
 
 _SIZES = ("resolution", "minimum_image_size", "maximum_image_size", "target_downsample_size")
-_KEYS = frozenset({*DatasetConfig.model_fields, *UNREAD_KEYS, *RENAMED_KEYS, *REFERENCE_KEYS, "disabled"})
+_KEYS = frozenset(
+    {*DatasetConfig.model_fields, *REFUSED_KEYS, *UNREAD_KEYS, *RENAMED_KEYS, *REFERENCE_KEYS, "disabled"}
+)
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,13 @@ def _datasets(
     problems: list[ConfigError] = []
     for entry in entries:
         source = source_of(entry, around)
-        problems += key_problems(entry, _KEYS, source)
+        problems += [*key_problems(entry, _KEYS, source), *refused_problems(entry, source)]
         dataset, found = fill(DatasetConfig, _merged(entry, around), source)
         problems += found
         if dataset is not None:
             datasets.append(dataset)
             problems += [*caption_problems(dataset, source), *size_problems(dataset, source)]
+            problems += probability_problems(dataset, source)
     return datasets, problems + missing_folders(datasets, around.file)
 
 
@@ -133,14 +139,10 @@ def _text_cache(caches: Sequence[Mapping[str, Any]], around: Surroundings) -> Pa
 
 def _notices(entries: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     for entry in entries:
-        unread = [key for key, idle in UNREAD_KEYS.items() if is_on(entry.get(key)) and not _is_idle(entry[key], idle)]
+        unread = [key for key in UNREAD_KEYS if is_on(entry.get(key))]
         if unread:
             yield f"data set {entry['id']}: nothing in this version reads {', '.join(unread)}"
         for key, declared in DatasetConfig.model_fields.items():
             facts = facts_of(declared)
             if not facts.reads and is_given(entry.get(key)):
                 yield f"data set {entry['id']}: {key} is not read: {facts.unread}"
-
-
-def _is_idle(value: Any, idle: object) -> bool:
-    return idle is not None and str(value).strip() == str(idle)

@@ -151,7 +151,8 @@ def _require_adapter(config: RunConfig, dataloader: Dataloader, file: Path) -> N
 
 
 def _data_notices(config: RunConfig, dataloader: Dataloader) -> tuple[str, ...]:
-    evaluated = any(dataset.dataset_type == "eval" for dataset in dataloader.datasets)
+    evaluated = [dataset.id for dataset in dataloader.datasets if dataset.dataset_type == "eval"]
+    left_out = "is for evaluation, which this version does not do yet: it is left out"
     wanted = config.evaluation.eval_steps_interval or config.evaluation.eval_epoch_interval
     lonely = ("an evaluation is asked for, but no data set has dataset_type eval",) if wanted and not evaluated else ()
-    return dataloader.notices + lonely
+    return (*dataloader.notices, *(f"data set '{name}' {left_out}" for name in evaluated), *lonely)

@@ -10,6 +10,16 @@ from pydantic import Field
 
 from simpletuner.config.fill import Source, fill
 from simpletuner.config.lenient import as_boolean, is_given
+from simpletuner.config.lycoris_rules import (
+    LAYER_KEYS,
+    MAPS,
+    NORMS,
+    REFUSED_ALGOS,
+    SCALAR,
+    UNREAD_KEYS,
+    combination_problems,
+    unread_problems,
+)
 from simpletuner.config.names import is_comment
 from simpletuner.config.option import REQUIRED, Section, option
 from simpletuner.config.problems import near, raise_all
@@ -22,8 +32,8 @@ _READ = ("adapters",)
 class LycorisOptions(Section):
     """The settings of the file beside its preset; None is not given. LyCORIS gives the meaning of the rarer ones."""
 
-    algo: Literal["lora", "locon", "loha", "lokr", "ia3", "dylora", "full", "diag-oft", "boft", "glora", "tlora"] = (
-        option("lora", reads=_READ)
+    algo: Literal["lora", "locon", "loha", "lokr", "ia3", "diag-oft", "boft", "glora"] = option(
+        "lora", reads=_READ, refused=REFUSED_ALGOS
     )
     """The method."""
     multiplier: float = option(REQUIRED, reads=_READ, gt=0, examples=[1.0])
@@ -43,22 +53,20 @@ class LycorisOptions(Section):
     decompose_both: bool | None = option(None, reads=_READ)
     """LoKr: decompose the small factor too."""
     bypass_mode: bool | None = option(None, reads=_READ)
-    """Compute the adapter beside the layer."""
+    """Compute the adapter beside the layer; LoKr's default, where that is the same function."""
     dropout: float | None = option(None, reads=_READ, ge=0, le=1)
-    """Dropout of the adapter's input."""
+    """Dropout of the adapter's output; needs `bypass_mode`."""
     rank_dropout: float | None = option(None, reads=_READ, ge=0, le=1)
     """Dropout of ranks."""
-    rank_dropout_scale: bool | None = option(None, reads=_READ)
-    """Scale up what rank dropout leaves."""
     module_dropout: float | None = option(None, reads=_READ, ge=0, le=1)
     """Dropout of whole layers' adapters."""
     use_tucker: bool | None = option(None, reads=_READ)
     """Tucker decomposition of convolutions."""
-    use_scalar: bool | None = option(None, reads=_READ)
+    use_scalar: bool | None = option(None, reads=_READ, refused={"true": SCALAR})
     """A trained scalar for each layer."""
     block_size: int | None = option(None, reads=_READ, ge=1)
     """Block size of DyLoRA."""
-    train_norm: bool | None = option(None, reads=_READ)
+    train_norm: bool | None = option(None, reads=_READ, refused={"true": NORMS})
     """Train normalisation layers too."""
     constraint: float | None = option(None, reads=_READ, ge=0)
     """Constraint of the OFT methods."""
@@ -68,14 +76,8 @@ class LycorisOptions(Section):
     """Weight decomposition (DoRA)."""
     wd_on_output: bool | None = option(None, reads=_READ)
     """Weight decomposition over outputs."""
-    rs_lora: bool | None = option(None, reads=_READ)
-    """Scale by the square root of the rank."""
     unbalanced_factorization: bool | None = option(None, reads=_READ)
     """LoKr: an unbalanced split."""
-    tlora_min_rank: int | None = option(None, reads=_READ, ge=1)
-    """T-LoRA: ranks active at the noisiest end."""
-    tlora_alpha: float | None = option(None, reads=_READ, gt=0)
-    """T-LoRA: how ranks grow as noise falls."""
 
 
 class Preset(Section):
@@ -108,9 +110,7 @@ class LycorisConfig(LycorisOptions):
     """What the user gave."""
 
 
-_LAYER_KEYS = (set(LycorisOptions.model_fields) - {"multiplier", "linear_dim", "linear_alpha"}) | {"dim", "alpha"}
 _LISTS = ("target_module", "target_name", "exclude_name")
-_MAPS = ("module_algo_map", "name_algo_map")
 _SWITCHES = ("use_fnmatch", "enable_conv")
 
 
@@ -125,7 +125,8 @@ def parse_lycoris(content: Mapping[str, Any], path: Path) -> LycorisConfig:
     source = Source(str(path))
     options, problems = fill(LycorisOptions, _lower_algo(given), source)
     known = [*LycorisOptions.model_fields, "apply_preset"]
-    problems += [_unknown(key, known, source) for key in given if key not in known]
+    problems += [_unknown(key, known, source) for key in given if key not in known and key not in UNREAD_KEYS]
+    problems += unread_problems(given, source)
     preset, preset_problems = _preset(given.get("apply_preset"), source)
     problems += preset_problems
     if options is not None:
@@ -134,6 +135,7 @@ def parse_lycoris(content: Mapping[str, Any], path: Path) -> LycorisConfig:
     raw = {} if options is None else _given(options)
     if preset:
         raw["apply_preset"] = preset
+    raise_all(combination_problems(raw, source))
     return LycorisConfig(**(raw | {"raw": raw}))
 
 
@@ -188,7 +190,7 @@ def _preset_value(key: str, value: object) -> object:
         if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
             raise ValueError('must be a list of names: ["Attention", "FeedForward"]')
         return value
-    if key in _MAPS:
+    if key in MAPS:
         return _layer_map(value)
     return str(value)
 
@@ -203,11 +205,8 @@ def _layer_settings(name: str, settings: object) -> dict[str, Any]:
     if not isinstance(settings, Mapping):
         raise ValueError(f"'{name}' must hold an object of settings")
     for key in settings:
-        if key not in _LAYER_KEYS:
-            hint = {"linear_dim": "did you mean 'dim'?", "linear_alpha": "did you mean 'alpha'?"}.get(key)
-            raise ValueError(
-                f"'{name}' has the unknown setting '{key}'; {hint or near(key, _LAYER_KEYS) or 'remove it'}"
-            )
+        if key not in LAYER_KEYS:
+            raise ValueError(f"'{name}': {_not_for_layers(key)}")
     # LyCORIS has its own names for a layer's rank and scale; they are checked as the whole file's are.
     renamed = {"linear_dim": settings.get("dim"), "linear_alpha": settings.get("alpha", 1), "multiplier": 1.0}
     options, problems = fill(LycorisOptions, {**_lower_algo(settings), **renamed}, Source(""))
@@ -215,3 +214,13 @@ def _layer_settings(name: str, settings: object) -> dict[str, Any]:
         raise ValueError(f"'{name}': {problems[0].message()}")
     values = options.model_dump(exclude_unset=True) | {"dim": options.linear_dim, "alpha": options.linear_alpha}
     return {key: values[key] for key in settings}
+
+
+def _not_for_layers(key: str) -> str:
+    if key in UNREAD_KEYS:
+        return f"'{key}' {UNREAD_KEYS[key]}; remove it"
+    if hint := {"linear_dim": "did you mean 'dim'?", "linear_alpha": "did you mean 'alpha'?"}.get(key):
+        return f"unknown setting '{key}'; {hint}"
+    if key in LycorisOptions.model_fields:
+        return f"'{key}' cannot be set for some layers only; set it for the whole file"
+    return f"unknown setting '{key}'; {near(key, LAYER_KEYS) or 'remove it'}"

@@ -46,7 +46,7 @@ class ModelConfig(Section):
     gradient_checkpointing: bool = option(default=True, reads=("models",))
     """Compute activations again in the backward pass: much less memory, slower."""
     vae_dtype: Literal["default", "fp32", "fp16", "bf16"] = option("bf16", reads=("models",))
-    """Type in which the VAE runs on an accelerator; on a CPU it is float32."""
+    """Type in which the VAE runs; with `mixed_precision` `no`, and on a CPU, it is float32."""
     vae_enable_tiling: bool = option(default=False, reads=("models",))
     """Encode and decode in tiles: less memory."""
     vae_enable_slicing: bool = option(default=False, reads=("models",))

@@ -29,8 +29,8 @@ class ReportConfig(Section):
     """Folder of TensorBoard's files, below `output_dir`."""
     report_to: str = option("none", reads=("observe",))
     """Trackers, separated by commas: `tensorboard`, or `none`."""
-    tracker_run_name: str = option("simpletuner-testing", reads=("observe", "adapters"))
-    """Name of the run in trackers and title in the adapter's metadata."""
+    tracker_run_name: str = option("simpletuner-testing", reads=("assemble",))
+    """Title in the adapter's metadata."""
     tracker_project_name: str = option("simpletuner", unread="TensorBoard and metrics.jsonl have no projects")
     """Name of the project in trackers."""
     push_to_hub: bool = option(default=False, reads=("config",), refused=_PUBLISHING)

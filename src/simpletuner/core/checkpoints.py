@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from simpletuner.core.files import commit_folder, commit_into, files_below, remove_folder, sha256, write_json
+from simpletuner.core.files import (
+    commit_folder,
+    commit_into,
+    files_below,
+    remove_folder,
+    restore_replaced,
+    sha256,
+    write_json,
+)
 
 MANIFEST = "manifest.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -83,6 +91,11 @@ def problem_with(path: Path) -> str | None:
     return None
 
 
+def saved_step(path: Path) -> int:
+    """The step that the manifest of a verified checkpoint names, whatever its folder is called."""
+    return int(json.loads((path / MANIFEST).read_text())["step"])
+
+
 def newest_verified(output_dir: Path, skipped: Callable[[Checkpoint, str], None]) -> Checkpoint | None:
     """The newest checkpoint that verifies; each newer one is told to ``skipped`` with the reason."""
     for checkpoint in reversed(list_checkpoints(output_dir)):
@@ -94,7 +107,7 @@ def newest_verified(output_dir: Path, skipped: Callable[[Checkpoint, str], None]
 
 
 def prune(output_dir: Path, limit: int | None) -> tuple[Checkpoint, ...]:
-    """Remove the oldest checkpoints above ``limit`` and hidden leftovers; those removed. None or 0 is no limit.
+    """Remove the oldest checkpoints above ``limit``; those removed. None or 0 is no limit.
 
     The newest one is verified first: nothing is removed on the strength of a checkpoint that cannot be read.
     """
@@ -110,7 +123,8 @@ def prune(output_dir: Path, limit: int | None) -> tuple[Checkpoint, ...]:
 
 
 def sweep(output_dir: Path) -> None:
-    """Remove what a killed process left: hidden partial, replaced and removed folders."""
+    """Mend what a killed process left: folders moved aside come back, half-written and half-removed ones go."""
+    restore_replaced(output_dir)
     for pattern in (".checkpoint-*", ".result.partial"):
         for path in output_dir.glob(pattern):
             if path.is_dir():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 20
+_REPLACED = ".replaced"
 
 
 def fsync_folder(folder: Path) -> None:
@@ -71,19 +72,31 @@ def commit_folder(partial: Path, final: Path) -> None:
     """Make a finished hidden folder visible under its real name.
 
     Every file and folder below ``partial`` is fsynced, then the rename happens, then the parent is fsynced: a
-    reader sees the whole folder or nothing. An existing ``final`` is moved aside first and removed last.
+    reader sees the whole folder or nothing. An existing ``final`` is moved aside first and removed last; killed in
+    between, :func:`restore_replaced` puts it back.
     """
     for path in files_below(partial):
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
     for folder in sorted({path.parent for path in files_below(partial)} | {partial}):
         fsync_folder(folder)
-    replaced = final.with_name(f".{final.name}.replaced")
+    replaced = final.with_name(f".{final.name}{_REPLACED}")
     if final.exists():
+        remove_folder(replaced)
         final.rename(replaced)
     partial.rename(final)
     fsync_folder(final.parent)
     remove_folder(replaced)
+
+
+def restore_replaced(folder: Path) -> None:
+    """After a kill: put back each folder that was moved aside and has no successor; remove those that have one."""
+    for replaced in sorted(folder.glob(f".*{_REPLACED}")):
+        final = folder / replaced.name.removesuffix(_REPLACED)[1:]
+        if final.exists():
+            remove_folder(replaced)
+        else:
+            replaced.rename(final)
 
 
 def commit_into(partial: Path, folder: Path) -> None:

@@ -7,6 +7,6 @@ import torch
 from simpletuner.core.keyed import derive_seed
 
 
-def generator(*parts: object) -> torch.Generator:
-    """A CPU generator whose stream depends on ``parts`` alone: not on rank, batch slicing or a resume."""
-    return torch.Generator().manual_seed(derive_seed(*parts))
+def generator(*parts: object, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator whose stream depends on ``parts`` and the kind of ``device``: not on rank, slicing or a resume."""
+    return torch.Generator(device).manual_seed(derive_seed(*parts))

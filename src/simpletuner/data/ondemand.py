@@ -28,6 +28,7 @@ class LatentsOnDemand:
         self._fingerprint = codec.fingerprint()
         self._memory = DigestMemory(store.folder)
         self._keep = keep
+        self._keys: dict[SampleId, str] = {}
 
     def __call__(self, sample: SampleId) -> Latents:
         """The posterior of ``sample``, (C, h, w).
@@ -39,15 +40,22 @@ class LatentsOnDemand:
         entry = self._entries[sample]
         if not self._keep:
             return self._encode(entry, self._source.read(sample.path))
-        digest, content = self._memory.remembered(self._source, sample.path), None
-        if digest is None:
-            content, digest = self._memory.read(self._source, sample.path)
-        key = latent_key(digest, entry.placement, entry.crop, self._fingerprint, LATENT_DTYPE)
+        key = self._key(entry)
         found = read_latents(self._store, key)
         if found is None:
-            found = self._encode(entry, content or self._source.read(sample.path))
+            found = self._encode(entry, self._source.read(sample.path))
             self._store.write(key, {"mean": found.mean, "logvar": found.logvar}, {"sample": str(sample)})
         return found
+
+    def _key(self, entry: Entry) -> str:
+        """Found once: a file that changes during the run does not change what the run trains on."""
+        if entry.sample not in self._keys:
+            digest = self._memory.remembered(self._source, entry.sample.path)
+            if digest is None:
+                digest = self._memory.read(self._source, entry.sample.path)[1]
+            key = latent_key(digest, entry.placement, entry.crop, self._fingerprint, LATENT_DTYPE)
+            self._keys[entry.sample] = key
+        return self._keys[entry.sample]
 
     def close(self) -> None:
         """Remember the digests for the next start."""

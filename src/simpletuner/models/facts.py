@@ -29,7 +29,9 @@ class FamilyFacts:
 
     Edges are in pixels: pictures are multiples of ``side_multiple`` and no longer than ``longest_edge``.
     ``class_aliases`` maps the generic names people write in a LyCORIS preset to the family's own class names;
-    ``linear_shapes`` lists the adaptable layers from the transformer's ``config.json``.
+    ``linear_shapes`` lists the adaptable layers from the transformer's ``config.json``, ``module_paths`` the dotted
+    paths of all its modules; both raise KeyError when the file lacks a key. ``module_classes`` are the classes of
+    modules that hold a linear layer, sorted.
     """
 
     name: str
@@ -39,7 +41,9 @@ class FamilyFacts:
     native_edge: int
     longest_edge: int
     class_aliases: Mapping[str, str]
+    module_classes: tuple[str, ...]
     linear_shapes: Callable[[Mapping[str, Any]], tuple[LinearShape, ...]]
+    module_paths: Callable[[Mapping[str, Any]], tuple[str, ...]]
 
     def flavour(self, name: str | None) -> Flavour:
         """The flavour ``name``, or the default one; a ConfigError lists them when there is none of that name."""

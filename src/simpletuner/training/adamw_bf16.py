@@ -24,7 +24,7 @@ _CUT_BITS = 16
 def round_stochastic(values: Tensor, draws: torch.Generator) -> Tensor:
     """``values`` float32 as bfloat16, up or down at random: the expectation is ``values``."""
     bits = values.view(torch.int32)
-    noise = torch.randint(0, 1 << _CUT_BITS, values.shape, generator=draws, dtype=torch.int32).to(values.device)
+    noise = torch.randint(0, 1 << _CUT_BITS, values.shape, generator=draws, dtype=torch.int32, device=values.device)
     cut = (bits + noise) & -(1 << _CUT_BITS)
     return cut.view(torch.float32).to(torch.bfloat16)
 
@@ -70,7 +70,7 @@ class AdamWBF16(torch.optim.Optimizer):
         denominator = (square.sqrt() / math.sqrt(1 - beta2**count)).add_(self._settings.epsilon)
         wide = wide * (1 - rate * self._settings.weight_decay)
         wide.addcdiv_(mean, denominator, value=-rate / (1 - beta1**count))
-        draws = generator(self._seed, "adamw_bf16", count, index)
+        draws = generator(self._seed, "adamw_bf16", count, index, device=parameter.device)
         _store(parameter, wide, draws)
         _store(state["exp_avg"], mean, draws)
         _store(state["exp_avg_sq"], square, draws)

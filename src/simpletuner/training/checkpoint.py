@@ -1,7 +1,8 @@
 """What a checkpoint holds, and how a run goes on from one.
 
 ``pytorch_lora_weights.safetensors`` and ``lycoris_config.json`` (an adapter) or ``transformer/`` (all weights);
-``ema/`` the same, averaged; ``optimizer.safetensors``; ``training_state.json``. Order and randomness need no file:
+``ema/ema_model.safetensors`` the averaged adapter; ``ema_shadow.safetensors`` the average in fp32;
+``optimizer.safetensors``; ``training_state.json``. Order and randomness need no file:
 they are pure functions of the seed and of where the run stands.
 """
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from simpletuner.core.checkpoints import problem_with
 from simpletuner.core.errors import DataError
-from simpletuner.core.files import write_json
+from simpletuner.core.files import write_bytes, write_json
 from simpletuner.core.progress import Progress
 from simpletuner.training.ema import Ema
 from simpletuner.training.model import TrainedModel
@@ -28,6 +29,7 @@ from simpletuner.training.state import load_optimizer, optimizer_tensors, scalar
 ADAPTER_FILE = "pytorch_lora_weights.safetensors"
 ADAPTER_CONFIG = "lycoris_config.json"
 _EMA_FILE = "ema_model.safetensors"
+_SHADOW_FILE = "ema_shadow.safetensors"
 _OPTIMIZER_FILE = "optimizer.safetensors"
 _STATE_FILE = "training_state.json"
 
@@ -44,7 +46,7 @@ class Saver:
     optimizer: torch.optim.Optimizer
     ema: Ema | None
     metadata: Mapping[str, str]
-    lycoris: Mapping[str, Any] | None
+    lycoris: bytes | None
     fingerprint: Mapping[str, Any]
     data: str
 
@@ -54,8 +56,7 @@ class Saver:
         names = list(self.model.trainable())
         save_file(optimizer_tensors(self.optimizer, names), folder / _OPTIMIZER_FILE)
         if self.ema is not None:
-            (folder / "ema").mkdir()
-            save_file(self.ema.shadow, folder / "ema" / _EMA_FILE)
+            self._write_average(folder, progress)
         state = {
             "version": 1,
             "progress": asdict(progress),
@@ -65,15 +66,29 @@ class Saver:
         }
         write_json(folder / _STATE_FILE, state)
 
+    def _write_average(self, folder: Path, progress: Progress) -> None:
+        """The shadow in fp32 for a resume, and for an adapter a file that other programs load."""
+        assert self.ema is not None
+        save_file({name: shadow.cpu() for name, shadow in self.ema.shadow.items()}, folder / _SHADOW_FILE)
+        if self.model.adapter is not None:
+            (folder / "ema").mkdir()
+            with self.ema.applied():
+                self._write_adapter(folder / "ema" / _EMA_FILE, progress)
+
+    def _write_adapter(self, file: Path, progress: Progress) -> None:
+        assert self.model.adapter is not None
+        metadata = {**self.metadata, "global_step": str(progress.step)}
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.model.adapter.tensors().items()}
+        save_file(tensors, file, metadata=metadata)
+
     def write_weights(self, folder: Path, progress: Progress) -> None:
         """What other programs read: the adapter file with its configuration, or the transformer."""
         if self.model.adapter is None:
             self.model.family.save_denoiser(self.model.denoiser, folder / "transformer", torch.float32)
             return
-        metadata = {**self.metadata, "global_step": str(progress.step)}
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.model.adapter.tensors().items()}
-        save_file(tensors, folder / ADAPTER_FILE, metadata=metadata)
-        write_json(folder / ADAPTER_CONFIG, self.lycoris)
+        self._write_adapter(folder / ADAPTER_FILE, progress)
+        if self.lycoris is not None:
+            write_bytes(folder / ADAPTER_CONFIG, self.lycoris)
 
     def write_final(self, folder: Path, progress: Progress) -> None:
         """The finished weights, and the averaged ones in ``ema/``, into ``folder``."""
@@ -113,7 +128,7 @@ class Saver:
         self.model.denoiser.load_state_dict(saved.state_dict())
 
     def _restore_average(self, folder: Path) -> None:
-        file = folder / "ema" / _EMA_FILE
+        file = folder / _SHADOW_FILE
         if not file.is_file():
             raise DataError("has no average (EMA) to go on with", file=folder, key="use_ema", cure="use_ema=false")
         shadow: dict[str, Tensor] = load_file(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
@@ -17,16 +18,24 @@ class TrainedModel(nn.Module):
     modules prepared apart drift apart under data parallelism.
     """
 
-    def __init__(self, family: ModelFamily, denoiser: nn.Module, adapter: LycorisAdapter | None) -> None:
-        """``adapter`` None trains all weights of the denoiser."""
+    def __init__(
+        self,
+        family: ModelFamily,
+        denoiser: nn.Module,
+        adapter: LycorisAdapter | None,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        """``adapter`` None trains all weights of the denoiser; ``autocast`` computes in less than the weights' type."""
         super().__init__()
+        self.autocast = autocast
         self.family = family
         self.denoiser = denoiser
         self.adapter = adapter
 
     def forward(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
         """Velocity (B, C, h, w), image to noise, at ``noisy`` (B, C, h, w) and ``sigma`` (B,)."""
-        return self.family.predict_velocity(self.denoiser, noisy, sigma, prompts)
+        with torch.autocast(noisy.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            return self.family.predict_velocity(self.denoiser, noisy, sigma, prompts)
 
     def trainable(self) -> dict[str, Parameter]:
         """The parameters that an update changes, by name, in a fixed order."""

@@ -14,7 +14,7 @@ from simpletuner.core.progress import Progress
 from simpletuner.validation.names import benchmark_name, picture_name
 from simpletuner.validation.prompts import PromptSpec
 from simpletuner.validation.render import Sampling, Studio, render
-from simpletuner.validation.save import EXTENSIONS, PictureFormat, save_picture
+from simpletuner.validation.save import EXTENSIONS, PictureFormat, read_facts, save_picture
 from simpletuner.validation.schedule import Schedule, due, due_at_end, due_at_start
 from simpletuner.validation.stitch import Panel, stitch
 
@@ -86,7 +86,9 @@ class Validator:
             self.validate(progress.step)
 
     def at_end(self, progress: Progress) -> None:
-        """Draw the final weights, unless these very weights were just drawn."""
+        """Draw the final weights, unless these very weights were just drawn, here or before a restart."""
+        if all(self._is_drawn(self._path(shot, progress.step), shot, progress.step) for shot in shots(self._gallery)):
+            return
         if due_at_end(self._schedule, progress.step, self._last):
             self.validate(progress.step)
 
@@ -105,13 +107,17 @@ class Validator:
             self._emit(ImagesRendered(step, "validation", pictures))
 
     def _benchmark(self) -> None:
-        missing = [shot for shot in shots(self._gallery) if not self._base_path(shot).exists()]
+        missing = [shot for shot in shots(self._gallery) if not self._is_drawn(self._base_path(shot), shot, 0)]
         images = self._draw(missing, self._weights[BASE], "benchmark_base_model")
         for shot, image in zip(missing, images, strict=True):
             save_picture(image, self._base_path(shot), "png", 100, self._facts(shot, 0))
         if missing:
             pictures = tuple(_picture(self._base_path(shot), shot) for shot in missing)
             self._emit(ImagesRendered(0, "benchmark", pictures))
+
+    def _is_drawn(self, path: Path, shot: Shot, step: int) -> bool:
+        """Whether ``path`` shows this very shot: same prompt, seed, steps, guidance and model."""
+        return path.exists() and self._facts(shot, step).items() <= read_facts(path).items()
 
     def _draw(self, wanted: Sequence[Shot], weights: Weights, stage: str) -> list[Image.Image]:
         steps = self._gallery.sampling.steps
@@ -136,11 +142,14 @@ class Validator:
             with Image.open(base) as stored:
                 panels.insert(0, Panel(BASE, stored.convert("RGB")))
         image = stitch(panels, shot.spec.prompt) if len(panels) > 1 else panels[0].image
-        extension = EXTENSIONS[self._gallery.picture_format]
-        name = picture_name(step, shot.spec.nickname, shot.index, shot.size, extension)
-        path = self._gallery.output_dir / "validation_images" / name
+        path = self._path(shot, step)
         save_picture(image, path, self._gallery.picture_format, self._gallery.quality, self._facts(shot, step))
         return _picture(path, shot)
+
+    def _path(self, shot: Shot, step: int) -> Path:
+        extension = EXTENSIONS[self._gallery.picture_format]
+        name = picture_name(step, shot.spec.nickname, shot.index, shot.size, extension)
+        return self._gallery.output_dir / "validation_images" / name
 
     def _base_path(self, shot: Shot) -> Path:
         # The name of SPEC 5.4 counts no repeats; later repeats carry their seed so that they do not overwrite.

@@ -23,3 +23,18 @@ def test_names_and_shapes_are_the_modules_own() -> None:
         )
         around = [type(modules[shape.path.rsplit(".", depth)[0]]).__name__ for depth in (1, 2)]
         assert shape.inside[-1] in around
+
+
+def test_module_classes_are_those_of_the_real_model() -> None:
+    model = random_omnigen()
+    holding = {
+        type(module).__name__
+        for module in model.modules()
+        if module is not model and any(isinstance(inner, nn.Linear) for inner in module.modules())
+    }
+    assert FACTS.module_classes == tuple(sorted(holding))
+
+
+def test_module_paths_are_those_of_the_real_model() -> None:
+    model = random_omnigen(num_layers=3)
+    assert sorted(FACTS.module_paths(model.config)) == sorted(name for name, _ in model.named_modules() if name)

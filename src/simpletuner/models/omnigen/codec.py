@@ -20,10 +20,11 @@ class OmniGenCodec:
     def __init__(self, vae: AutoencoderKL) -> None:
         """``vae`` is on its device, in its dtype, with gradients off."""
         self._vae = vae
-        self._fingerprint = _fingerprint(vae)
+        # Tiles change the latents a little; slices do not.
+        self._fingerprint = _fingerprint(vae) + ("-tiled" if vae.use_tiling else "")
 
     def fingerprint(self) -> str:
-        """Hash of weights, configuration and number format."""
+        """Hash of weights, configuration and number format, and whether it works in tiles."""
         return self._fingerprint
 
     @torch.no_grad()

@@ -13,6 +13,16 @@ BLOCK = "OmniGenBlock"
 ATTENTION = "Attention"
 FEED_FORWARD = "OmniGenFeedForward"
 TINY_FOLDER = Path(__file__).parent / "tiny"
+_BEFORE = (
+    "patch_embedding patch_embedding.output_image_proj patch_embedding.input_image_proj time_proj "
+    "time_token time_token.linear_1 time_token.act time_token.linear_2 "
+    "t_embedder t_embedder.linear_1 t_embedder.act t_embedder.linear_2 embed_tokens rope layers"
+).split()
+_IN_BLOCK = (
+    "input_layernorm self_attn self_attn.to_q self_attn.to_k self_attn.to_v self_attn.to_out self_attn.to_out.0 "
+    "self_attn.to_out.1 post_attention_layernorm mlp mlp.gate_up_proj mlp.down_proj mlp.activation_fn"
+).split()
+_AFTER = "norm norm_out norm_out.silu norm_out.linear norm_out.norm proj_out".split()
 
 
 def _block_shapes(index: int, hidden: int, key_value: int, feed_forward: int) -> Iterator[LinearShape]:
@@ -35,6 +45,13 @@ def linear_shapes(config: Mapping[str, Any]) -> tuple[LinearShape, ...]:
     return tuple(shape for index in blocks for shape in _block_shapes(index, hidden, key_value, feed_forward))
 
 
+def module_paths(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The dotted paths of all modules, from the keys of the transformer's ``config.json``; the root has none."""
+    blocks = [f"layers.{index}" for index in range(int(config["num_layers"]))]
+    inside = [path for block in blocks for path in (block, *(f"{block}.{name}" for name in _IN_BLOCK))]
+    return (*_BEFORE, *inside, *_AFTER)
+
+
 FACTS = FamilyFacts(
     name="omnigen",
     flavours={
@@ -46,5 +63,7 @@ FACTS = FamilyFacts(
     native_edge=1024,
     longest_edge=192 * 16,
     class_aliases={"FeedForward": FEED_FORWARD},
+    module_classes=("AdaLayerNorm", ATTENTION, "Linear", "ModuleList", BLOCK, FEED_FORWARD, "TimestepEmbedding"),
     linear_shapes=linear_shapes,
+    module_paths=module_paths,
 )

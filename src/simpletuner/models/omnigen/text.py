@@ -29,9 +29,9 @@ class OmniGenText:
         self._default_negative = reference_negative() if builtin_negative else UNCONDITIONAL
 
     def fingerprint(self) -> str:
-        """Hash of the vocabulary and the template."""
-        vocabulary = repr(sorted(self._tokenizer.get_vocab().items()))
-        return hashlib.sha256(f"{vocabulary}\n{instruction('{}')}".encode()).hexdigest()[:32]
+        """Hash of the whole tokenizer (merges and normaliser too) and of the template."""
+        rules = self._tokenizer.backend_tokenizer.to_str()
+        return hashlib.sha256(f"{rules}\n{instruction('{}')}".encode()).hexdigest()[:32]
 
     def tokenize(self, prompt: str) -> Tensor:
         """Ids (L,) int64 of the whole instruction."""

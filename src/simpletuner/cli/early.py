@@ -1,0 +1,79 @@
+"""What can be known to be wrong with a run before torch is imported, which takes seconds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from simpletuner.adapters.preset import require_matches, require_name_matches, require_patterns, resolve_preset
+from simpletuner.config.load import LoadedRun
+from simpletuner.config.problems import near
+from simpletuner.config.read import read_object
+from simpletuner.core.errors import ConfigError
+from simpletuner.models.catalogue import family_facts
+from simpletuner.models.facts import FamilyFacts
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
+_KEY = "pretrained_model_name_or_path"
+_PARTS = ("transformer/config.json", "vae/config.json", "tokenizer")
+
+
+def require_possible(loaded: LoadedRun, cwd: Path) -> None:
+    """Refuse weights and layers that this machine's files show not to exist. Raises ConfigError."""
+    model = loaded.config.model
+    facts = family_facts(model.model_family)
+    source: str | Path = facts.flavour(model.model_flavour).source
+    named = model.pretrained_model_name_or_path
+    if named is not None:
+        source = _named_source(named, facts, cwd)
+    if loaded.lycoris is not None:
+        preset = resolve_preset(loaded.lycoris.raw.get("apply_preset", {}), facts.class_aliases)
+        _require_layers(preset, loaded.lycoris_file, facts, _paths(facts, source))
+
+
+def _named_source(named: str, facts: FamilyFacts, cwd: Path) -> str | Path:
+    """The folder or the hub id that ``named`` means; a flavour's name is that flavour's source."""
+    folder = cwd / named
+    if folder.exists():
+        return _checked(folder)
+    if named in facts.flavours:
+        return facts.flavours[named].source
+    if _HUB_ID.fullmatch(named):
+        return named
+    cure = near(named, facts.flavours) or "give the full path of a folder in diffusers layout, or a hub id owner/name"
+    raise ConfigError(f"there is no folder '{named}'", key=_KEY, cure=cure)
+
+
+def _checked(folder: Path) -> Path:
+    missing = [part for part in _PARTS if not (folder / part).exists()]
+    if missing:
+        raise ConfigError(
+            f"'{folder}' lacks {', '.join(missing)}",
+            key=_KEY,
+            cure="give a folder in diffusers layout: transformer/, vae/, tokenizer/, scheduler/",
+        )
+    return folder
+
+
+def _require_layers(preset: Mapping[str, Any], file: Path | None, facts: FamilyFacts, paths: Sequence[str]) -> None:
+    """Refuse classes and patterns that fit nothing; ``file`` is for messages, and without ``paths`` any name may."""
+    try:
+        require_matches(preset, facts.module_classes)
+        require_patterns(preset)
+        if paths:
+            require_name_matches(preset, paths)
+    except ConfigError as error:
+        raise ConfigError(error.reason, file=file, key=error.key, cure=error.cure) from None
+
+
+def _paths(facts: FamilyFacts, source: str | Path) -> tuple[str, ...]:
+    """The module paths of the model in a local folder; empty when they can be known only by loading it."""
+    file = Path(source) / "transformer" / "config.json"
+    if not isinstance(source, Path) or not file.is_file():
+        return ()
+    try:
+        return facts.module_paths(read_object(file))
+    except (KeyError, TypeError, ValueError):
+        return ()

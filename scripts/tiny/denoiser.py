@@ -80,6 +80,7 @@ def pack() -> None:
     target.mkdir(exist_ok=True)
     save_file(half, target / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
     config = json.loads((TRAINED / "ema" / "transformer" / "config.json").read_text())
+    config.pop("_name_or_path", None)
     (target / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     (target / "README.md").write_text(_card(TRAINED / "metrics.jsonl"))
     _log.info("%s: %.1f MB", target, sum(file.stat().st_size for file in target.iterdir()) / 1e6)

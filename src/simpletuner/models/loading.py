@@ -49,7 +49,7 @@ def load_checked(kind: Any, source: str | Path, subfolder: str, dtype: torch.dty
 
     diffusers fills a missing weight with random numbers and a warning; here it is a ConfigError.
     """
-    with _quiet():
+    with quiet_diffusers():
         model, info = load_pretrained(kind, source, subfolder, dtype, output_loading_info=True)
     if missing := sorted(set(info["missing_keys"]) - computed):
         raise ConfigError(
@@ -61,7 +61,8 @@ def load_checked(kind: Any, source: str | Path, subfolder: str, dtype: torch.dty
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_diffusers() -> Iterator[None]:
+    """Remarks of diffusers are about things that are meant; what matters is checked and raised."""
     former = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
     try:

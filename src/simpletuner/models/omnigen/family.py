@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from simpletuner.core.linears import LinearShape
 from simpletuner.models.family import Codec, LatentSpec, MemorySaving, TextReader
-from simpletuner.models.loading import load_checked
+from simpletuner.models.loading import load_checked, quiet_diffusers
 from simpletuner.models.omnigen.codec import load_codec
 from simpletuner.models.omnigen.forward import forward
 from simpletuner.models.omnigen.layers import FACTS
@@ -55,7 +55,8 @@ class OmniGen:
     def save_denoiser(self, denoiser: nn.Module, folder: Path, dtype: torch.dtype) -> None:
         """Write ``config.json`` and safetensors in diffusers layout."""
         assert isinstance(denoiser, OmniGenTransformer2DModel)
-        stored = OmniGenTransformer2DModel.from_config(denoiser.config).to(dtype)
+        with quiet_diffusers():
+            stored = OmniGenTransformer2DModel.from_config(denoiser.config).to(dtype)
         stored.load_state_dict(denoiser.state_dict())
         stored.save_pretrained(folder)
 

@@ -10,7 +10,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/scripts/setup-venv.sh"
 # One thread a process: on a busy 2-core machine torch's default threads make the suite several times slower.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-cores="$(nproc 2>/dev/null || echo 2)"
+# nproc obeys OMP_NUM_THREADS, which was just set.
+cores="$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)"
 workers="${TEST_WORKERS:-$((cores < 4 ? cores : 4))}"
 summary=()
 failed=0

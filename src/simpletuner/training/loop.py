@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -102,6 +103,7 @@ def _updates(course: Course, start: Progress) -> Iterator[tuple[Update, bool]]:
 
 def apply_update(engine: Engine, course: Course, update: Update, step: int) -> Outcome:
     """One weight update, number ``step`` (1-based), over all micro-batches of ``update``."""
+    # For what draws from torch's own stream inside the model: an adapter's dropout.
     torch.manual_seed(derive_seed(course.seed, "update", step))
     parameters = list(engine.model.trainable().values())
     engine.optimizer.zero_grad(set_to_none=True)
@@ -132,11 +134,8 @@ def _accumulate(engine: Engine, course: Course, update: Update) -> float:
 
 def _micro_batch(engine: Engine, uses: Sequence[Use], prior: Predict | None, weight: float, *, is_last: bool) -> Tensor:
     batch = engine.batches.make(uses)
-    if is_last:
-        losses = row_losses(engine.wrapped, batch, engine.accelerator.device, prior)
-        engine.accelerator.backward(losses.sum() * weight)
-        return losses.detach()
-    with engine.accelerator.no_sync(engine.wrapped):
+    # Ranks exchange gradients once, with the last micro-batch.
+    with nullcontext() if is_last else engine.accelerator.no_sync(engine.wrapped):
         losses = row_losses(engine.wrapped, batch, engine.accelerator.device, prior)
         engine.accelerator.backward(losses.sum() * weight)
     return losses.detach()

@@ -84,8 +84,7 @@ def test_pictures_of_one_size_are_encoded_together(room: Room) -> None:
     codec = Pooling()
     room.fill(codec)
     assert sorted(codec.shapes) == [(1, 3, 64, 64), (2, 3, 48, 80), (2, 3, 64, 64), (2, 3, 64, 64)]
-    (progress,) = room.heard
-    assert progress == StageProgress("init_vae_cache", "VAE cache progress (set)", 7, 7)
+    assert room.heard == [StageProgress("init_vae_cache", "VAE cache progress (set)", done, 7) for done in (4, 7)]
 
 
 def test_a_second_start_encodes_and_reads_nothing(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,13 +61,25 @@ def test_pictures_that_changed_since_the_checkpoint_are_told_and_the_run_goes_on
     ]
 
 
-def test_a_run_that_is_finished_does_no_step_and_keeps_its_checkpoint(train: Train, tmp_path: Path) -> None:
+def test_a_stretched_schedule_is_told(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    shape = {"lr_scheduler": "cosine", "lr_end": "1e-5"}
+    assert train(**shape, max_train_steps=2) == 0
+    assert train(**shape, max_train_steps=3) == 0
+    told = capsys.readouterr().out
+    assert "going on from checkpoint-2: step 2 of 3, epoch 1" in told
+    assert "planned for 2 steps: the cosine learning rate is stretched" in told
+
+
+def test_a_run_that_is_finished_does_no_step_and_keeps_its_checkpoint(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert train(max_train_steps=2) == 0
     manifest = tmp_path / "output" / "checkpoint-2" / "manifest.json"
     written = manifest.stat().st_mtime_ns
     assert train(max_train_steps=2) == 0
     assert manifest.stat().st_mtime_ns == written
     assert len(metrics(tmp_path / "output")) == 2
+    assert "nothing is left to train" in capsys.readouterr().out
 
 
 def test_a_named_checkpoint_that_is_missing_is_an_error(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,6 +136,8 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on(
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
     assert process.returncode == code, told
+    assert "finishing this step" in told
+    assert "the same command goes on from there" in told
     last = metrics(tmp_path / "output")[-1]["step"]
     assert problem_with(tmp_path / "output" / f"checkpoint-{last}") is None
     assert train(max_train_steps=int(str(last)) + 1) == 0

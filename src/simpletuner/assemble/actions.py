@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,8 @@ class StopAction:
     def _heard(self, number: int, frame: FrameType | None) -> None:
         del frame
         self._signal = number
+        # A plain write is all that is safe in a signal handler: the console may be in the middle of a line.
+        os.write(2, b"\nfinishing this step, then saving; once more ends at once\n")
         for ending in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ending, signal.SIG_DFL)
 
@@ -89,4 +92,4 @@ class StopAction:
 
 def _ending(number: int, step: int) -> SimpletunerError:
     kind = Interrupted if number == signal.SIGINT else Terminated
-    return kind(f"stopped after step {step}; checkpoint-{step} is saved", cure="the same command goes on from there")
+    return kind(f"stopped after step {step}; checkpoint-{step} is saved, and the same command goes on from there")

@@ -56,7 +56,7 @@ def _schedule(loaded: LoadedRun, length: Length) -> Schedule:
     )
 
 
-def build_saver(stage: Stage, engine: Engine, data: TrainingData) -> Saver:
+def build_saver(stage: Stage, engine: Engine, data: TrainingData, length: Length) -> Saver:
     """What writes and restores checkpoints and the final file."""
     loaded = stage.loaded
     return Saver(
@@ -67,6 +67,7 @@ def build_saver(stage: Stage, engine: Engine, data: TrainingData) -> Saver:
         lycoris=loaded.lycoris_file.read_bytes() if loaded.lycoris_file else None,
         fingerprint=_fingerprint(stage),
         data=data.digest,
+        steps=length.steps,
     )
 
 

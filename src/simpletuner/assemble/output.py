@@ -15,6 +15,8 @@ _FINAL = ("pytorch_lora_weights.safetensors", "lycoris_config.json", "transforme
 
 def prepare(output_dir: Path) -> None:
     """Make the folder and remove what a killed process left. Raises DataError when it cannot be written."""
+    if output_dir.exists() and not output_dir.is_dir():
+        raise DataError("is a file, not a folder", file=output_dir, key="output_dir", cure="choose another output_dir")
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         sweep(output_dir)
@@ -100,6 +102,6 @@ def start_over(output_dir: Path, confirm: Callable[[str], bool]) -> None:
     if not found:
         return
     if not confirm(f"{output_dir} holds an earlier run; move it aside and start over?"):
-        cure = "confirm when asked, or choose another output_dir"
+        cure = "start it in a terminal and say yes, move the folder away yourself, or choose another output_dir"
         raise DataError("holds an earlier run, and starting over was not confirmed", file=output_dir, cure=cure)
     _move_aside(output_dir, found)

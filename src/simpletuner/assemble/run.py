@@ -20,7 +20,7 @@ from simpletuner.assemble.output import choose_checkpoint, prepare, start_over
 from simpletuner.assemble.pictures import build_validator
 from simpletuner.assemble.stage import Stage, set_stage
 from simpletuner.config.load import LoadedRun
-from simpletuner.config.rules import trackers
+from simpletuner.config.rules import scheduler_in_force, trackers
 from simpletuner.core.checkpoints import Checkpoint, written_result
 from simpletuner.core.errors import ConfigError, DataError, Interrupted, SimpletunerError, Terminated
 from simpletuner.core.events import CheckpointSaved, Emit, Event, Notice, RunEnded, RunStarted, StepDone
@@ -106,8 +106,10 @@ def _train(stage: Stage, chosen: Checkpoint | None) -> None:
     model = build_model(stage.loaded, stage.family, weights.source, stage.precision, stage.seed, device)
     length = resolve_length(stage.loaded.config.length, data.updates_per_epoch)
     engine = build_engine(stage, model, data, text, length)
-    saver = build_saver(stage, engine, data)
+    saver = build_saver(stage, engine, data, length)
     start = _resume(stage, saver, chosen, data) if chosen else Progress()
+    if chosen:
+        _tell_resume(stage, chosen, start, length)
     validator = build_validator(stage.loaded, model, engine.ema, (codec, text), start.step, stage.emit)
     _announce(stage, model, length, start)
     validator.before_training(start)
@@ -139,6 +141,19 @@ def _resume(stage: Stage, saver: Saver, chosen: Checkpoint, data: TrainingData) 
     if progress.epoch_step >= data.updates_per_epoch:
         return Progress(step=progress.step, epoch=progress.epoch + 1)
     return progress
+
+
+def _tell_resume(stage: Stage, chosen: Checkpoint, start: Progress, length: Length) -> None:
+    stage.emit(
+        Notice(f"going on from {chosen.path.name}: step {start.step} of {length.steps}, epoch {start.epoch + 1}")
+    )
+    if start.step >= length.steps:
+        stage.emit(Notice(f"nothing is left to train: raise max_train_steps above {start.step} to go on"))
+    planned = read_state(chosen.path)["steps"]
+    shape = scheduler_in_force(stage.loaded.config.optimizer)
+    if planned != length.steps and not shape.startswith("constant"):
+        told = f"the run was planned for {planned} steps: the {shape} learning rate is stretched and jumps here"
+        stage.emit(Notice(told, level="warning"))
 
 
 def _codec(stage: Stage, source: str | Path) -> Codec:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from simpletuner import __version__
-from simpletuner.core.errors import ExitCode, SimpletunerError
+from simpletuner.core.errors import ExitCode, Interrupted, SimpletunerError, Terminated
 
 _TRAIN_WORDS = ("--env", "--config", "--example", "-e", "--fresh")
 
@@ -89,9 +89,13 @@ def run(arguments: Sequence[str]) -> int:
     try:
         outcome = cli.main(list(arguments), prog_name="simpletuner", standalone_mode=False)
     except click.Abort:
+        click.echo("interrupted before training; what was cached is kept, and the same command goes on", err=True)
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         error.show()
+        return error.exit_code
+    except (Interrupted, Terminated) as error:
+        click.echo(str(error), err=True)
         return error.exit_code
     except SimpletunerError as error:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)

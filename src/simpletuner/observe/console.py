@@ -96,6 +96,8 @@ class LiveConsole:
             self._stages[event.stage] = stage
             self._live.start()
         elif self._stages.pop(event.stage, None) and not self._training:
+            # Else the bar that is over stands under every line until the next refresh.
+            self._live.refresh()
             self._print(_stage_over(stage, self._clock()), "dim")
 
     def _end(self, event: RunEnded) -> None:

@@ -39,7 +39,8 @@ class Saver:
     """Writes weights for other programs and state for this one.
 
     ``metadata`` goes into the adapter file (all values text); ``lycoris`` is the user's own file, copied beside;
-    ``fingerprint`` holds the settings that a resume must share, by flat name; ``data`` stands for the pictures.
+    ``fingerprint`` holds the settings that a resume must share, by flat name; ``data`` stands for the pictures;
+    ``steps`` is the planned length of the run.
     """
 
     model: TrainedModel
@@ -49,6 +50,7 @@ class Saver:
     lycoris: bytes | None
     fingerprint: Mapping[str, Any]
     data: str
+    steps: int
 
     def write(self, folder: Path, progress: Progress) -> None:
         """Everything a resume needs, into an empty ``folder``."""
@@ -63,6 +65,7 @@ class Saver:
             "optimizer_scalars": scalar_keys(self.optimizer),
             "fingerprint": dict(self.fingerprint),
             "data": self.data,
+            "steps": self.steps,
         }
         write_json(folder / _STATE_FILE, state)
 

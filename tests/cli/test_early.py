@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from simpletuner.cli.select import select_run
+from simpletuner.config.load import LoadedRun
 from simpletuner.core.errors import ConfigError
 
 DOCUMENT = Path(__file__).parents[1] / "fixtures" / "document"
@@ -40,8 +41,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def select(folder: Path, *words: str) -> None:
-    select_run(words, folder, {})
+def select(folder: Path, *words: str) -> LoadedRun:
+    return select_run(words, folder, {})[0]
 
 
 def preset(folder: Path, **changes: Any) -> None:
@@ -51,15 +52,16 @@ def preset(folder: Path, **changes: Any) -> None:
 
 
 def test_the_documents_files_pass(folder: Path) -> None:
-    select(folder)
-    select(folder, "model_flavour=v1")
+    assert select(folder).config.model.model_flavour is None
+    assert select(folder, "model_flavour=v1").config.model.model_flavour == "v1"
 
 
 @pytest.mark.parametrize("named", ["weights", "./weights", "someone/else", "someone/some-model.v1", "v1"])
 def test_weights_that_may_exist(folder: Path, named: str) -> None:
     shutil.copytree(folder / "weights", folder / "someone" / "else")
-    select(folder, f"pretrained_model_name_or_path={named}")
-    select(folder, f"pretrained_model_name_or_path={folder / 'weights'}")
+    for given in (named, str(folder / "weights")):
+        loaded = select(folder, f"pretrained_model_name_or_path={given}")
+        assert loaded.config.model.pretrained_model_name_or_path == given
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,20 @@ from pathlib import Path
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 
 from simpletuner.adapters.lycoris import attach_lycoris
 from simpletuner.config.lycoris import read_lycoris
 from simpletuner.models.family import MemorySaving
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.training.model import TrainedModel
-from simpletuner.validation.render import Sampling, Studio, render
+from simpletuner.validation.render import Predict, Sampling, Studio, render
 
 CPU = torch.device("cpu")
 
 
-def open_studio(base: Path, trained: Path | None = None) -> Studio:
-    """The model of ``base`` (diffusers layout), with the adapter of the run folder ``trained`` over it."""
+def open_studio(base: Path, trained: Path | None = None, strength: float = 1.0) -> Studio:
+    """The model of ``base`` (diffusers layout), and over it the adapter of the run folder ``trained``."""
     family = OmniGen()
     denoiser = family.load_denoiser(base, torch.float32)
     adapter = None
@@ -30,7 +31,16 @@ def open_studio(base: Path, trained: Path | None = None) -> Studio:
         adapter.load_tensors(load_file(trained / "pytorch_lora_weights.safetensors"))
     model = TrainedModel(family, denoiser, adapter).eval()
     codec = family.load_codec(base, CPU, torch.float32, MemorySaving())
-    return Studio(family, model, codec, family.load_text(base, builtin_negative=False), CPU)
+    return Studio(family, _at_strength(model, strength), codec, family.load_text(base, builtin_negative=False), CPU)
+
+
+def _at_strength(model: TrainedModel, strength: float) -> Predict:
+    def predict(noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
+        with model.strength(strength):
+            velocity: Tensor = model(noisy, sigma, prompts)
+        return velocity
+
+    return predict
 
 
 @torch.no_grad()

@@ -1,8 +1,10 @@
-"""The tiny denoiser before and after training.
+"""The tiny denoiser before, between and after its two trainings.
 
-``python -m scripts.tiny.denoiser init`` lays out ``build/tiny/base`` in diffusers layout with random weights;
-``simpletuner train --config scripts.tiny.denoiser/config.json`` trains them; ``... pack`` stores the averaged
-weights in half precision beside the tiny VAE and tokenizer of the package.
+``python -m scripts.tiny.denoiser init`` lays out ``build/tiny/base`` in diffusers layout with random weights, which
+``simpletuner train`` teaches the 3D emoji; ``... between`` lays out ``build/tiny/shapes`` with the averaged result,
+which ``simpletuner train`` teaches flat drawings too; ``... pack`` stores the averaged weights in half precision beside
+the tiny VAE and tokenizer of the package; ``... card`` describes them again after a new report.
+scripts/tiny/README.md has the commands.
 """
 
 from __future__ import annotations
@@ -19,9 +21,18 @@ from diffusers import OmniGenTransformer2DModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-PACKAGE = Path("src/simpletuner/models/omnigen/tiny")
-BASE = Path("build/tiny/base")
-TRAINED = Path("build/tiny/transformer")
+from .denoiser_card import card, read_run
+from .files import (
+    BUILD,
+    TINY_MODEL,
+    read_json,
+    write_text,
+)
+from .fit import best_device
+
+PACKAGE = TINY_MODEL
+BASE, SHAPES = BUILD / "base", BUILD / "shapes"
+FIRST_RUN, SECOND_RUN = BUILD / "transformer", BUILD / "styles"
 HEAD = 32
 CONFIG = {
     "hidden_size": 256,
@@ -58,73 +69,74 @@ def start(model: OmniGenTransformer2DModel, seed: int) -> None:
 
 
 def init(seed: int) -> None:
-    """Lay out ``build/tiny/base``: the package's VAE, tokenizer and scheduler, and a transformer with first values."""
+    """Lay out ``build/tiny/base`` with first values."""
     model = OmniGenTransformer2DModel(**CONFIG)
     start(model, seed)
-    for name in ("vae", "tokenizer", "scheduler"):
-        shutil.copytree(PACKAGE / name, BASE / name, dirs_exist_ok=True)
-    shutil.copy(PACKAGE / "model_index.json", BASE / "model_index.json")
+    lay_out(BASE)
     model.save_pretrained(BASE / "transformer")
     _log.info("%s: %.2f M parameters", BASE, sum(p.numel() for p in model.parameters()) / 1e6)
 
 
+def between() -> None:
+    """Lay out ``build/tiny/shapes`` with what the first training reached."""
+    lay_out(SHAPES)
+    store(FIRST_RUN, SHAPES / "transformer", best_device().type)
+
+
 def pack() -> None:
-    """Store the averaged weights of the finished run in half precision.
+    """Put what the second training reached into the package, with its card."""
+    target = PACKAGE / "transformer"
+    store(SECOND_RUN, target, best_device().type)
+    write_card()
+    _log.info("%s: %.1f MB", target, sum(file.stat().st_size for file in target.iterdir()) / 1e6)
+
+
+def write_card() -> None:
+    """Describe the packed model, with the figures of the last report."""
+    first, second = read_run(FIRST_RUN), read_run(SECOND_RUN)
+    write_text(PACKAGE / "transformer" / "README.md", card(CONFIG, first, second))
+
+
+def lay_out(folder: Path) -> None:
+    """Copy everything but the transformer from the package."""
+    for name in ("vae", "tokenizer", "scheduler"):
+        shutil.copytree(PACKAGE / name, folder / name, dirs_exist_ok=True)
+    shutil.copy(PACKAGE / "model_index.json", folder / "model_index.json")
+
+
+def store(run: Path, target: Path, trained_on: str) -> None:
+    """Write the averaged weights of the finished ``run`` in half precision to ``target``.
 
     The table of positions (192 x 192 x d, 2.6 times the size of the rest) is a formula and is left out; the loader
     puts it back.
     """
-    weights = load_file(TRAINED / "ema" / "transformer" / "diffusion_pytorch_model.safetensors")
+    averaged = run / "ema" / "transformer"
+    weights = load_file(averaged / "diffusion_pytorch_model.safetensors")
     half = {name: tensor.half().contiguous() for name, tensor in weights.items() if name != POSITIONS}
-    target = PACKAGE / "transformer"
-    target.mkdir(exist_ok=True)
-    save_file(half, target / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
-    config = json.loads((TRAINED / "ema" / "transformer" / "config.json").read_text())
+    target.mkdir(parents=True, exist_ok=True)
+    described = {"format": "pt", "trained_on": trained_on}
+    save_file(half, target / "diffusion_pytorch_model.safetensors", metadata=described)
+    config = read_json(averaged / "config.json")
     config.pop("_name_or_path", None)
-    (target / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    (target / "README.md").write_text(_card(TRAINED / "metrics.jsonl"))
-    _log.info("%s: %.1f MB", target, sum(file.stat().st_size for file in target.iterdir()) / 1e6)
-
-
-def _card(metrics: Path) -> str:
-    """The model card, with what the run itself recorded."""
-    records = [json.loads(line) for line in metrics.read_text().splitlines()]
-    last = [record["train_loss"] for record in records[-100:]]
-    hours = sum(record["step_seconds"] for record in records) / 3600
-    return f"""---
-license: mit
-library_name: diffusers
----
-
-# Transformer of the tiny OmniGen
-
-diffusers' `OmniGenTransformer2DModel` with {CONFIG["num_layers"]} blocks, d = {CONFIG["hidden_size"]}, feed-forward
-{CONFIG["intermediate_size"]} and a vocabulary of {CONFIG["vocab_size"]}: 7.36 M parameters. It draws Fluent emoji at
-64 px from their names, in the latents of the VAE beside it, and knows nothing else.
-
-| | |
-|---|---|
-| Data | 1,795 pictures of Microsoft's Fluent 3D emoji, MIT (npm `@lobehub/fluent-emoji-3d`), names from Unicode CLDR |
-| Training | `simpletuner train --config scripts/tiny/transformer/config.json`: {len(records)} updates of 64 |
-| Time | {hours:.1f} hours on two busy cores of an AMD EPYC, fp32, no GPU |
-| Loss | {sum(last) / len(last):.3f}, mean of the last 100 updates (velocity MSE; the target's variance is about 2) |
-| Weights | the average (EMA 0.995), stored in fp16; `patch_embedding.pos_embed` is a formula and left out |
-
-The names of 60 pictures it has never seen are in `scripts/tiny/held_out.txt`. MIT licence.
-"""
+    write_text(target / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def main() -> None:
-    """Read the command line and do one of the two."""
+    """Read the command line and do one of the four."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("init", "pack"))
+    parser.add_argument("what", choices=("init", "between", "pack", "card"))
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    if arguments.what == "init":
-        init(arguments.seed)
-    else:
-        pack()
+    match arguments.what:
+        case "init":
+            init(arguments.seed)
+        case "between":
+            between()
+        case "pack":
+            pack()
+        case _:
+            write_card()
 
 
 if __name__ == "__main__":

@@ -15,13 +15,18 @@ from .example_pictures import EXAMPLE_NAMES
 from .files import (
     BUILD,
     FLAT,
+    FLAT_SHOWN,
+    FLAT_SHOWN_LIST,
+    FLAT_SUFFIX,
     HELD_OUT_3D,
     HELD_OUT_LIST,
     TRAIN_3D,
+    TRAINED_LIST,
+    read_names,
     start_logging,
     write_bytes,
     write_json,
-    write_text,
+    write_names,
 )
 from .names import captions, is_flag, keywords, named_files
 from .npm import FLUENT_3D, FLUENT_FLAT, unpacked
@@ -104,12 +109,16 @@ def main() -> None:
         return
     pictures = named_files(unpacked(FLUENT_3D) / "assets", "*.webp")
     held_out = held_out_names(set(pictures))
-    write_text(HELD_OUT_LIST, "".join(f"{name}\n" for name in held_out))
+    write_names(HELD_OUT_LIST, held_out)
+    write_names(TRAINED_LIST, sorted(set(pictures) - set(held_out)))
     write_3d(pictures, set(held_out))
     flat = flat_drawings(unpacked(FLUENT_FLAT) / "icons" / "flat", set(pictures))
     for name, path in flat.items():
         write_bytes(FLAT / f"{name}.png", on_white(rasterised(path)))
-    counts = {"train": len(pictures) - len(held_out), "held_out": len(held_out), "flat": len(flat)}
+    shown = read_names(FLAT_SHOWN_LIST)
+    for name in shown:
+        write_bytes(FLAT_SHOWN / f"{name}{FLAT_SUFFIX}.png", (FLAT / f"{name}.png").read_bytes())
+    counts = {"train": len(pictures) - len(held_out), "held_out": len(held_out), "flat": len(flat), "shown": len(shown)}
     write_json(_STAMP, {"sources": [FLUENT_3D.spec, FLUENT_FLAT.spec], **counts})
     logging.info("wrote %s", counts)
 

@@ -37,12 +37,14 @@ EXAMPLE_NAMES = (
     "umbrella",
 )
 
-_LICENCE = f"""\
+_ABOUT = f"""\
 These 24 pictures are drawings of Microsoft's Fluent Emoji (flat style), from
 https://github.com/microsoft/fluentui-emoji by way of the npm package
 {FLUENT_FLAT.spec}. Changes: each SVG was rasterised at 128 x 128 pixels on a
 white background, reduced to a palette and renamed to its Unicode name.
 
+"""
+LICENCE = """\
 MIT License
 
 Copyright (c) Microsoft Corporation.
@@ -80,7 +82,7 @@ def main() -> None:
     for name in EXAMPLE_NAMES:
         with Image.open(FLAT / f"{name}.png") as picture:
             write_bytes(EXAMPLE_PICTURES / f"{name}.png", small_png(picture))
-    write_text(EXAMPLE_PICTURES / "LICENSE-fluent-emoji.txt", _LICENCE)
+    write_text(EXAMPLE_PICTURES / "LICENSE-fluent-emoji.txt", _ABOUT + LICENCE)
     logging.info("%d pictures in %s", len(EXAMPLE_NAMES), EXAMPLE_PICTURES)
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from .fit_state import Progress
 from .npm import FLUENT_3D, FLUENT_FLAT
 from .vae_model import BLOCK_CHANNELS, LatentStatistics
-from .vae_state import Progress
 
 
 @dataclass(frozen=True)

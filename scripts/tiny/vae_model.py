@@ -105,7 +105,7 @@ def latent_statistics(vae: AutoencoderKL, pictures: Tensor, generator: torch.Gen
     """Measure sampled latents over uint8 `pictures` (N, 3, 64, 64), pixel by pixel."""
     sampled, variances = [], []
     for batch in pictures.split(_EVALUATION_BATCH):
-        mean, logvar = moments(vae, as_signal(batch))
+        mean, logvar = (part.cpu() for part in moments(vae, as_signal(batch).to(vae.device)))
         sampled.append(mean + torch.exp(0.5 * logvar) * torch.randn(mean.shape, generator=generator))
         variances.append(logvar.exp())
     latents, variance = torch.cat(sampled), torch.cat(variances)
@@ -132,7 +132,10 @@ def standardise(vae: AutoencoderKL, statistics: LatentStatistics) -> None:
 @torch.no_grad()
 def reconstructions(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
     """Pass uint8 pictures through the posterior mean; returns 0..1 (N, 3, 64, 64)."""
-    restored = [decoded(vae, moments(vae, as_signal(batch))[0]) for batch in pictures.split(_EVALUATION_BATCH)]
+    restored = [
+        decoded(vae, moments(vae, as_signal(batch).to(vae.device))[0]).cpu()
+        for batch in pictures.split(_EVALUATION_BATCH)
+    ]
     return ((torch.cat(restored) + 1.0) / 2.0).clamp(0.0, 1.0)
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from .files import BUILD, TINY_MODEL, write_text
+from .fit_state import Progress
 from .vae_card import Measured, card
 from .vae_data import held_out_paths, load_pictures, training_paths
 from .vae_model import latent_statistics, psnr, reconstructions, standardise
-from .vae_state import Progress
 
 FOLDER = TINY_MODEL / "vae"
 SHEET = BUILD / "vae-held-out.png"

@@ -1,18 +1,22 @@
-"""The bundled example through the command, cut short here; the whole of it under --all."""
+"""The bundled examples through the command, cut short here; the whole of them, with their gates, under --all."""
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+from scripts.tiny.gates import Figures, failures
+from scripts.tiny.measure_examples import style_figures, subject_figures
+from scripts.tiny.report import trained_on
 from simpletuner.cli.main import run
 from tests.runs.conftest import metrics
 
-OUTPUT = Path("output") / "emoji-style"
 ADAPTER = "pytorch_lora_weights.safetensors"
 
 
@@ -30,19 +34,31 @@ def finished(folder: Path, steps: int) -> None:
         assert stitched.width == 2 * 256 + 5
 
 
-def test_a_few_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("example", ["emoji-style", "emoji-subject"])
+def test_a_few_steps(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["max_train_steps=2", "validation_num_inference_steps=2", "lr_warmup_steps=0"]
-    assert run(["train", "--example", "emoji-style", *words]) == 0
-    finished(OUTPUT, 2)
+    assert run(["train", "--example", example, *words]) == 0
+    finished(Path("output") / example, 2)
+
+
+def test_the_subject_has_the_documents_three_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--example", "emoji-subject", "max_train_steps=1", "validation_disable=true"]) == 0
+    report = json.loads((Path("output") / "emoji-subject" / "report.json").read_text())
+    assert {entry["id"]: entry["used"] for entry in report["datasets"]} == {"emoji": 16, "blip": 8, "blip-32": 8}
+    assert report["problems"] == []
 
 
 @pytest.mark.long
-def test_the_whole_example_in_five_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("example", "measure"), [("emoji-style", style_figures), ("emoji-subject", subject_figures)])
+def test_the_whole_example_in_five_minutes(
+    example: str, measure: Callable[[Path], Figures], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     began = time.monotonic()
-    assert run(["train", "--example", "emoji-style"]) == 0
+    assert run(["train", "--example", example]) == 0
     assert time.monotonic() - began < 300
-    finished(OUTPUT, len(metrics(OUTPUT)))
-    losses = [float(str(record["train_loss"])) for record in metrics(OUTPUT)]
-    assert sum(losses[-50:]) < sum(losses[:50])
+    output = Path("output") / example
+    finished(output, len(metrics(output)))
+    assert failures(measure(output), trained_on()) == []

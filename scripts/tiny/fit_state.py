@@ -1,18 +1,19 @@
-"""What an interrupted VAE training needs to go on, in one safetensors file with a JSON header."""
+"""What an interrupted fit needs to go on, in one safetensors file with a JSON header."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
-from diffusers import AutoencoderKL
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Trainee:
+class Trainee(Generic[Network]):
     """The parts that training changes in place."""
 
-    vae: AutoencoderKL
-    average: AutoencoderKL
+    network: Network
+    average: Network
     optimizer: torch.optim.AdamW
     generator: torch.Generator
 
 
-def save_state(path: Path, trainee: Trainee, progress: Progress) -> None:
+def save_state(path: Path, trainee: Trainee[Network], progress: Progress) -> None:
     """Write everything beside the target, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
@@ -42,25 +43,29 @@ def save_state(path: Path, trainee: Trainee, progress: Progress) -> None:
     unfinished.replace(path)
 
 
-def state_tensors(trainee: Trainee) -> dict[str, Tensor]:
+def state_tensors(trainee: Trainee[Network]) -> dict[str, Tensor]:
     """Name all tensors of weights, average, optimizer moments and random generator."""
-    tensors = {f"vae.{name}": tensor for name, tensor in trainee.vae.state_dict().items()}
+    tensors = {f"network.{name}": tensor for name, tensor in trainee.network.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in trainee.average.state_dict().items()}
-    for name, parameter in trainee.vae.named_parameters():
+    for name, parameter in trainee.network.named_parameters():
         moments = trainee.optimizer.state[parameter]
         tensors |= {f"optimizer.{key}.{name}": moments[key] for key in _MOMENTS}
     return tensors | {"generator": trainee.generator.get_state()}
 
 
-def load_state(path: Path, trainee: Trainee) -> Progress:
+def load_state(path: Path, trainee: Trainee[Network]) -> Progress:
     """Restore `trainee` in place and return how far it was."""
     with safe_open(path, framework="pt") as stored:
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a mapping
         progress = Progress(**json.loads(stored.metadata()["progress"]))
-    trainee.vae.load_state_dict(with_prefix(tensors, "vae."))
+    trainee.network.load_state_dict(with_prefix(tensors, "network."))
     trainee.average.load_state_dict(with_prefix(tensors, "average."))
-    for name, parameter in trainee.vae.named_parameters():
-        trainee.optimizer.state[parameter] = {key: tensors[f"optimizer.{key}.{name}"] for key in _MOMENTS}
+    for name, parameter in trainee.network.named_parameters():
+        trainee.optimizer.state[parameter] = {
+            # AdamW keeps its step count on the CPU.
+            key: tensors[f"optimizer.{key}.{name}"].to("cpu" if key == "step" else parameter.device)
+            for key in _MOMENTS
+        }
     trainee.generator.set_state(tensors["generator"])
     return progress
 

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.tiny.gates import GATES, Gate, failures
 
-RECORD = Path(__file__).parents[2] / "docs" / "tiny-world.json"
+RECORD = Path(__file__).parents[3] / "docs" / "tiny-world.json"
 
 
 def test_every_gate_is_on_record_and_holds() -> None:

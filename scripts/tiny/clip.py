@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +16,7 @@ from .clip_save import finish
 from .clip_scores import Clip
 from .clip_text import new_tokenizer
 from .files import BUILD, start_logging
-from .fit import Loss, Report, Schedule, best_device, fit, new_trainee
+from .fit import Command, Loss, Report, Schedule, fit, new_trainee, read_command
 from .fit_state import Progress, Trainee
 
 STATE = BUILD / "clip-state" / "state.safetensors"
@@ -26,26 +24,7 @@ BATCH = 128
 SEED = 21
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the command line says."""
-
-    minutes: float
-    bf16: bool
-    device: torch.device
-
-
-def read_settings() -> Settings:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Train the tiny CLIP on the Fluent emoji at 64 px and their names.")
-    parser.add_argument("--minutes", type=float, default=25.0, help="wall-clock length, earlier parts included")
-    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 (for a CPU with AVX512-BF16)")
-    parser.add_argument("--device", type=torch.device, default=best_device(), help="cpu or cuda")
-    given = parser.parse_args()
-    return Settings(minutes=given.minutes, bf16=given.bf16, device=given.device)
-
-
-def make_loss(settings: Settings, trainee: Trainee[CLIPModel], material: Material) -> Loss:
+def make_loss(settings: Command, trainee: Trainee[CLIPModel], material: Material) -> Loss:
     """Bind the loss to the network, at the precision asked for."""
 
     def loss_of(progress: Progress) -> Tensor:
@@ -71,7 +50,7 @@ def make_report(average: CLIPModel, tokenizer: CLIPTokenizer) -> Report:
     return report
 
 
-def train(settings: Settings, trainee: Trainee[CLIPModel], tokenizer: CLIPTokenizer) -> Progress:
+def train(settings: Command, trainee: Trainee[CLIPModel], tokenizer: CLIPTokenizer) -> Progress:
     """Train until the minutes are over."""
     loss_of = make_loss(settings, trainee, load_material(tokenizer))
     schedule = Schedule(settings.minutes, learning_rate=1e-3, average_decay=0.99)
@@ -81,7 +60,7 @@ def train(settings: Settings, trainee: Trainee[CLIPModel], tokenizer: CLIPTokeni
 def main() -> None:
     """Train, or go on with an interrupted training, then write the model folder."""
     start_logging()
-    settings = read_settings()
+    settings = read_command("Train the tiny CLIP on the Fluent emoji at 64 px and their names.", minutes=25.0)
     torch.manual_seed(SEED)
     tokenizer = new_tokenizer()
     trainee = new_trainee(new_clip(tokenizer).to(settings.device), SEED, weight_decay=0.1)

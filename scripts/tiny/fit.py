@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import logging
 import math
@@ -19,6 +20,25 @@ Loss = Callable[[Progress], Tensor]
 """Draws a batch from the trainee's generator and returns its loss, ()."""
 Report = Callable[[Progress], str]
 """Measures the averaged weights and says it in words."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command line of a maker says."""
+
+    minutes: float
+    bf16: bool
+    device: torch.device
+
+
+def read_command(description: str, minutes: float) -> Command:
+    """Read the command line; ``minutes`` is the default length."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--minutes", type=float, default=minutes, help="wall-clock length, earlier parts included")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 (for a CPU with AVX512-BF16)")
+    parser.add_argument("--device", type=torch.device, default=best_device(), help="cpu or cuda")
+    given = parser.parse_args()
+    return Command(minutes=given.minutes, bf16=given.bf16, device=given.device)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-from dataclasses import dataclass, field
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
 
 from .files import BUILD, TINY_MODEL, start_logging
-from .fit import Loss, Report, Schedule, best_device, fit, new_trainee
+from .fit import Command, Loss, Report, Schedule, fit, new_trainee, read_command
 from .fit_state import Progress, Trainee
 from .tae_card import Training
 from .tae_measure import encoder_error, tae_psnr
@@ -22,30 +20,11 @@ from .vae_model import LossWeights
 
 STATE = BUILD / "tae-state" / "state.safetensors"
 BATCH = 32
+WEIGHTS = LossWeights()
 SEED = 21
 
 _COPIES = 6
 _COPY_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the command line says, and how the terms of the decoder's loss are weighed."""
-
-    minutes: float
-    bf16: bool
-    device: torch.device
-    weights: LossWeights = field(default_factory=LossWeights)
-
-
-def read_settings() -> Settings:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Train the tiny preview decoder on the tiny VAE's latents.")
-    parser.add_argument("--minutes", type=float, default=20.0, help="wall-clock length, earlier parts included")
-    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 (for a CPU with AVX512-BF16)")
-    parser.add_argument("--device", type=torch.device, default=best_device(), help="cpu or cuda")
-    given = parser.parse_args()
-    return Settings(minutes=given.minutes, bf16=given.bf16, device=given.device)
 
 
 def load_vae(device: torch.device) -> AutoencoderKL:
@@ -68,7 +47,7 @@ def augmented_pairs(vae: AutoencoderKL, pictures: Tensor) -> Pairs:
     return encoded(vae, torch.cat(copies))
 
 
-def make_loss(settings: Settings, tae: AutoencoderTiny, pairs: Pairs, generator: torch.Generator) -> Loss:
+def make_loss(settings: Command, tae: AutoencoderTiny, pairs: Pairs, generator: torch.Generator) -> Loss:
     """Bind the loss of decoder and encoder, which share no weights, to the network."""
 
     def loss_of(progress: Progress) -> Tensor:
@@ -80,7 +59,7 @@ def make_loss(settings: Settings, tae: AutoencoderTiny, pairs: Pairs, generator:
         half = BATCH // 2
         with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.bf16):
             beside = encoder_loss(tae, pictures[:half], means[:half].to(settings.device))
-            return decoder_loss(tae, latents, pictures, settings.weights) + beside
+            return decoder_loss(tae, latents, pictures, WEIGHTS) + beside
 
     return loss_of
 
@@ -96,7 +75,7 @@ def make_report(average: AutoencoderTiny, vae: AutoencoderKL, pictures: Tensor) 
     return report
 
 
-def train(settings: Settings, vae: AutoencoderKL, trainee: Trainee[AutoencoderTiny]) -> Progress:
+def train(settings: Command, vae: AutoencoderKL, trainee: Trainee[AutoencoderTiny]) -> Progress:
     """Train until the minutes are over."""
     pairs = augmented_pairs(vae, load_pictures(training_paths()))
     loss_of = make_loss(settings, trainee.network, pairs, trainee.generator)
@@ -105,7 +84,7 @@ def train(settings: Settings, vae: AutoencoderKL, trainee: Trainee[AutoencoderTi
     return fit(schedule, trainee, STATE, loss_of, report)
 
 
-def described(settings: Settings, progress: Progress) -> Training:
+def described(settings: Command, progress: Progress) -> Training:
     """Put the training into the words of the card."""
     on_cpu = settings.device.type == "cpu"
     return Training(
@@ -121,7 +100,7 @@ def described(settings: Settings, progress: Progress) -> Training:
 def main() -> None:
     """Train, or go on with an interrupted training, then write the model folder."""
     start_logging()
-    settings = read_settings()
+    settings = read_command("Train the tiny preview decoder on the tiny VAE's latents.", minutes=20.0)
     torch.manual_seed(SEED)
     trainee = new_trainee(new_preview_autoencoder().to(settings.device), SEED)
     progress = train(settings, load_vae(settings.device), trainee)

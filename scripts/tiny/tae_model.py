@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
-from torch.nn.functional import l1_loss, mse_loss
+from torch.nn.functional import mse_loss
 
 from .vae_data import as_signal
-from .vae_model import LATENT_CHANNELS, LossWeights, edge_loss, moments
+from .vae_model import LATENT_CHANNELS, LossWeights, moments, restoration_loss
 
 DECODER_BLOCKS = (3, 3, 2, 0)
 DECODER_CHANNELS = 16
@@ -68,9 +68,7 @@ def noisy_latents(means: Tensor, deviations: Tensor, generator: torch.Generator)
 
 def decoder_loss(tae: AutoencoderTiny, latents: Tensor, pictures: Tensor, weights: LossWeights) -> Tensor:
     """Compare decoded latents with the pictures (-1..1) in pixels and edges; returns ()."""
-    restored = tae.decoder(latents).float()
-    pixels = l1_loss(restored, pictures) + weights.mse * mse_loss(restored, pictures)
-    return pixels + weights.edges * edge_loss(restored, pictures)
+    return restoration_loss(tae.decoder(latents).float(), pictures, weights)
 
 
 def encoder_loss(tae: AutoencoderTiny, pictures: Tensor, means: Tensor) -> Tensor:

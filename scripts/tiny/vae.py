@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-from dataclasses import dataclass, field
 
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
 from .files import BUILD, start_logging
-from .fit import Loss, Report, Schedule, best_device, fit, new_trainee
+from .fit import Command, Loss, Report, Schedule, fit, new_trainee, read_command
 from .fit_state import Progress, Trainee
 from .vae_data import draw_batch, held_out_paths, load_pictures, training_paths
 from .vae_model import (
@@ -28,30 +26,11 @@ from .vae_save import finish
 
 STATE = BUILD / "vae-state" / "state.safetensors"
 BATCH = 16
+WEIGHTS = LossWeights()
 SEED = 20
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the command line says, and how the terms of the loss are weighed."""
-
-    minutes: float
-    bf16: bool
-    device: torch.device
-    weights: LossWeights = field(default_factory=LossWeights)
-
-
-def read_settings() -> Settings:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Train the tiny VAE on the Fluent emoji at 64 px.")
-    parser.add_argument("--minutes", type=float, default=30.0, help="wall-clock length, earlier parts included")
-    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 (for a CPU with AVX512-BF16)")
-    parser.add_argument("--device", type=torch.device, default=best_device(), help="cpu or cuda")
-    given = parser.parse_args()
-    return Settings(minutes=given.minutes, bf16=given.bf16, device=given.device)
-
-
-def make_loss(settings: Settings, vae: AutoencoderKL, pictures: Tensor, generator: torch.Generator) -> Loss:
+def make_loss(settings: Command, vae: AutoencoderKL, pictures: Tensor, generator: torch.Generator) -> Loss:
     """Bind the loss to the network, at the precision asked for.
 
     Not compiled: with torch 2.13 on a CPU the compiled loss was a third faster and did not learn.
@@ -62,8 +41,8 @@ def make_loss(settings: Settings, vae: AutoencoderKL, pictures: Tensor, generato
         count, _, height, width = batch.shape
         noise = torch.randn(count, LATENT_CHANNELS, height // REDUCTION, width // REDUCTION, generator=generator)
         with torch.autocast(settings.device.type, torch.bfloat16, enabled=settings.bf16):
-            restoration, kl = loss_terms(vae, batch, noise.to(batch), settings.weights)
-            return restoration + settings.weights.kl_at(progress.steps) * kl
+            restoration, kl = loss_terms(vae, batch, noise.to(batch), WEIGHTS)
+            return restoration + WEIGHTS.kl_at(progress.steps) * kl
 
     return loss_of
 
@@ -80,7 +59,7 @@ def make_report(average: AutoencoderKL, pictures: Tensor) -> Report:
     return report
 
 
-def train(settings: Settings, vae: AutoencoderKL, trainee: Trainee[AutoencoderKL]) -> Progress:
+def train(settings: Command, vae: AutoencoderKL, trainee: Trainee[AutoencoderKL]) -> Progress:
     """Train until the minutes are over."""
     loss_of = make_loss(settings, vae, load_pictures(training_paths()), trainee.generator)
     schedule = Schedule(settings.minutes, learning_rate=2e-3)
@@ -90,7 +69,7 @@ def train(settings: Settings, vae: AutoencoderKL, trainee: Trainee[AutoencoderKL
 def main() -> None:
     """Train, or go on with an interrupted training, then write the model folder."""
     start_logging()
-    settings = read_settings()
+    settings = read_command("Train the tiny VAE on the Fluent emoji at 64 px.", minutes=30.0)
     torch.manual_seed(SEED)
     vae = new_autoencoder().to(settings.device)
     trainee = new_trainee(vae, SEED)

@@ -90,8 +90,13 @@ def loss_terms(vae: AutoencoderKL, pictures: Tensor, noise: Tensor, weights: Los
     mean, logvar = moments(vae, pictures)
     restored = decoded(vae, mean + torch.exp(0.5 * logvar) * noise)
     kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean()
+    return restoration_loss(restored, pictures, weights), kl
+
+
+def restoration_loss(restored: Tensor, pictures: Tensor, weights: LossWeights) -> Tensor:
+    """Compare pictures (B, 3, H, W) in pixels and edges; returns ()."""
     pixels = l1_loss(restored, pictures) + weights.mse * mse_loss(restored, pictures)
-    return pixels + weights.edges * edge_loss(restored, pictures), kl
+    return pixels + weights.edges * edge_loss(restored, pictures)
 
 
 def edge_loss(restored: Tensor, pictures: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ phase lint "$python" -m ruff check .
 phase format "$python" -m ruff format --check --quiet .
 phase types "$python" -m mypy
 phase floors "$VENV/bin/lint-imports"
-phase spelling "$python" -m codespell_lib src tests docs scripts -- *.md *.sh *.toml
+phase spelling "$python" -m codespell_lib src tests docs scripts benchmarks -- *.md *.sh *.toml
 phase tests "$python" -m pytest -n "$workers" --dist loadfile --durations 10 --durations-min 1 "$@"
 
 printf '\n== summary\n'

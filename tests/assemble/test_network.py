@@ -1,41 +1,15 @@
-"""Which weights a run starts from, and what is said of the adapter."""
+"""What is said of the adapter."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from simpletuner.adapters.lycoris import attach_lycoris
-from simpletuner.assemble.network import choose_weights, coverage_lines
-from simpletuner.config.find import Selection, example_folder
-from simpletuner.config.load import LoadedRun, load_run
+from simpletuner.assemble.network import coverage_lines
+from simpletuner.config.find import example_folder
 from simpletuner.config.lycoris import read_lycoris
 from simpletuner.models.omnigen.family import OmniGen
-from simpletuner.models.omnigen.layers import FACTS, TINY_FOLDER
+from simpletuner.models.omnigen.layers import FACTS
 from simpletuner.training.model import TrainedModel
 from tests.models.omnigen.tiny_model import random_omnigen
-
-
-def example(tmp_path: Path, **overrides: str) -> LoadedRun:
-    return load_run(Selection(example="emoji-style"), overrides, tmp_path, {})
-
-
-@pytest.mark.parametrize(
-    ("overrides", "source", "builtin"),
-    [
-        ({}, TINY_FOLDER, False),
-        ({"model_flavour": "v1"}, "Shitao/OmniGen-v1-diffusers", True),
-        ({"model_flavour": "v1", "pretrained_model_name_or_path": "tiny"}, TINY_FOLDER, False),
-        ({"model_flavour": "v1", "pretrained_model_name_or_path": str(TINY_FOLDER)}, str(TINY_FOLDER), False),
-        ({"model_flavour": "v1", "pretrained_model_name_or_path": "me/mine"}, "me/mine", True),
-    ],
-)
-def test_weights_and_what_sampling_avoids(
-    tmp_path: Path, overrides: dict[str, str], source: object, builtin: bool
-) -> None:
-    weights = choose_weights(example(tmp_path, **overrides), FACTS)
-    assert (weights.source, weights.builtin_negative) == (source, builtin)
 
 
 def test_the_user_reads_how_much_of_each_class_is_adapted() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from simpletuner.cli.words import parse_words
+from simpletuner.cli.words import CHECK, parse_words
 from simpletuner.config.find import Selection
 from simpletuner.core.errors import ConfigError
 
@@ -62,3 +62,23 @@ def test_a_value_that_is_missing(words: list[str]) -> None:
 def test_no_option_at_all() -> None:
     with pytest.raises(ConfigError, match="'--=3' is no option"):
         parse_words(["--=3"])
+
+
+@pytest.mark.parametrize(
+    ("words", "switches", "values"),
+    [
+        (["--deep", "--json", "seed=1"], {"deep", "json"}, {}),
+        (["--html", "a b.html", "--deep", "true", "seed=1"], {"deep"}, {"html": "a b.html"}),
+        (["--html=a.html", "--deep", "--no_such", "1", "seed=1", "--deep=false"], set(), {"html": "a.html"}),
+    ],
+)
+def test_check_has_words_of_its_own(words: list[str], switches: Any, values: Any) -> None:
+    found = parse_words(words, CHECK)
+    assert (found.switches, found.values, found.overrides["seed"]) == (switches, values, "1")
+
+
+def test_the_words_of_one_command_are_no_words_of_another() -> None:
+    assert parse_words(["--deep", "--html", "x"]).overrides == {"deep": "true", "html": "x"}
+    assert parse_words(["--fresh"], CHECK).overrides == {"fresh": "true"}
+    with pytest.raises(ConfigError, match="html: needs a value"):
+        parse_words(["--html", "--deep"], CHECK)

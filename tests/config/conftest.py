@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from simpletuner.config.dataset import DatasetConfig
 from simpletuner.config.find import Selection
 from simpletuner.config.load import LoadedRun, load_run
+from simpletuner.core.errors import ConfigError
 
 DOCUMENT = Path(__file__).parents[1] / "fixtures" / "document"
 
@@ -42,6 +44,30 @@ class Project:
 
     def entries(self, *entries: dict[str, Any]) -> None:
         self.dataloader.write_text(json.dumps(list(entries)))
+
+    @staticmethod
+    def entry(**keys: Any) -> dict[str, Any]:
+        return {"id": "cats", "type": "local", "instance_data_dir": "datasets/pseudo-camera-10k"} | keys
+
+    def one(self, **keys: Any) -> DatasetConfig:
+        self.entries(self.entry(**keys))
+        (dataset,) = self.load().datasets
+        return dataset
+
+    def refused(self, *entries: dict[str, Any]) -> str:
+        """What is said of a file with these entries."""
+        self.entries(*entries)
+        with pytest.raises(ConfigError) as caught:
+            self.load()
+        assert str(self.dataloader) in str(caught.value)
+        return str(caught.value)
+
+    def told(self, *entries: dict[str, Any]) -> list[str]:
+        """The notices that these entries cause."""
+        self.entries(self.entry(id="plain"))
+        usual = self.load().notices
+        self.entries(*entries)
+        return [notice for notice in self.load().notices if notice not in usual]
 
     def load(
         self, selection: Selection | None = None, environ: dict[str, str] | None = None, **words: str

@@ -63,9 +63,14 @@ def test_the_documents_library_line_in_dashes_is_read(project: Any) -> None:
 
 
 def test_what_nothing_reads_is_told_and_never_an_error(project: Any) -> None:
-    project.set(flow_schedule_shift=1.0, max_workers=8)
+    project.set(flow_schedule_shift=1.0, image_processing_batch_size=8)
     notices = "\n".join(project.load().notices)
-    for name in ("flow_schedule_shift", "validation_guidance_rescale", "eval_steps_interval", "max_workers"):
+    for name in (
+        "flow_schedule_shift",
+        "validation_guidance_rescale",
+        "eval_steps_interval",
+        "image_processing_batch_size",
+    ):
         assert name in notices
     assert "constant_with_warmup" in notices
     assert "no data set has dataset_type eval" in notices
@@ -135,6 +140,14 @@ def test_all_problems_of_a_file_come_together(project: Any) -> None:
         ("learning_rate", "1e999", "not a finite number"),
         ("seed", 4.5, "not a whole number"),
         ("output_dir", {"a": 1}, "not an object"),
+        ("instance_prompt", ["a", "b"], "is one text here, not a list"),
+        ("data_backend_sampling", "even", "allowed: auto-weighting, uniform"),
+        ("conditioning_multidataset_sampling", "all", "allowed: random, combined"),
+        ("vae_cache_scan_behaviour", "delete", "allowed: recreate, sync"),
+        ("max_upscale_threshold", 2, "must be at most 1"),
+        ("max_workers", 0, "must be at least 1"),
+        ("disable_bucket_pruning", "perhaps", "neither on nor off"),
+        ("caption_strategy", "caption", "allowed: filename, textfile"),
     ],
 )
 def test_bad_values_name_the_key_and_the_cure(project: Any, key: str, value: Any, told: str) -> None:
@@ -143,6 +156,16 @@ def test_bad_values_name_the_key_and_the_cure(project: Any, key: str, value: Any
         project.load()
     assert f"{project.config}: {key}: " in str(caught.value)
     assert told in str(caught.value)
+
+
+def test_options_of_all_data_sets(project: Any) -> None:
+    data = project.load().config.data
+    assert (data.disable_bucket_pruning, data.allow_dataset_oversubscription) == (None, False)
+    assert (data.data_backend_sampling, data.conditioning_multidataset_sampling) == ("auto-weighting", "random")
+    assert (data.max_workers, data.read_batch_size, data.aws_max_pool_connections) == (32, 25, 128)
+    project.set(disable_bucket_pruning="false", ignore_missing_files=True, max_workers="4")
+    data = project.load().config.data
+    assert (data.disable_bucket_pruning, data.ignore_missing_files, data.max_workers) == (False, True, 4)
 
 
 def test_nothing_given_means_the_default(project: Any) -> None:

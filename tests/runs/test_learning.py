@@ -11,7 +11,7 @@ from simpletuner.adapters.lycoris import attach_lycoris
 from simpletuner.config.lycoris import read_lycoris
 from simpletuner.core.batch import Batch, Latents
 from simpletuner.core.samples import SampleId, Use
-from simpletuner.data.cache import TensorStore
+from simpletuner.data.cache.store import TensorStore
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import FACTS, TINY_FOLDER
 from simpletuner.training import draws

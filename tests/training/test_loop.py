@@ -24,12 +24,17 @@ from tests.models.omnigen.tiny_model import random_omnigen
 SAMPLES = [SampleId("d", name) for name in "abcd"]
 
 
-def latents(sample: SampleId) -> Latents:
-    draws = torch.Generator().manual_seed(ord(sample.path))
-    return Latents(torch.randn(4, 4, 4, generator=draws), torch.full((4, 4, 4), -6.0))
+def latents(use: Use, height: int = 4, width: int = 4) -> Latents:
+    draws = torch.Generator().manual_seed(ord(use.sample.path))
+    return Latents(torch.randn(4, height, width, generator=draws), torch.full((4, height, width), -6.0))
 
 
-def engine(read: Callable[[SampleId], Latents] = latents) -> Engine:
+def mixed(use: Use) -> Latents:
+    """Four pictures of four sizes."""
+    return latents(use, *{"a": (4, 8), "b": (8, 4), "c": (6, 6), "d": (2, 8)}[use.sample.path])
+
+
+def engine(read: Callable[[Use], Latents] = latents) -> Engine:
     model = TrainedModel(OmniGen(), random_omnigen(num_layers=1), None)
     return Engine(
         accelerator=Accelerator(cpu=True),
@@ -42,7 +47,8 @@ def engine(read: Callable[[SampleId], Latents] = latents) -> Engine:
         batches=BatchMaker(
             seed=1,
             latents=read,
-            captions=dict.fromkeys(SAMPLES, ("red", "blue")),
+            masks=lambda use: None,
+            captions=lambda use: ("red", "blue"),
             tokens=lambda caption: torch.tensor([1, *map(ord, caption)]),
             unconditional=torch.tensor([1]),
             dropout=0.2,
@@ -55,11 +61,11 @@ def plan(epoch: int) -> Sequence[Update]:
     return [Update("d", "1.0", tuple(Use(sample, epoch) for sample in pair)) for pair in pairs]
 
 
-def course(size: int = 2, steps: int = 5) -> Course:
+def course(size: int = 2, steps: int = 5, *, prior: bool = False) -> Course:
     def slices(update: Update) -> list[tuple[Use, ...]]:
         return [update.uses[start : start + size] for start in range(0, len(update.uses), size)]
 
-    return Course(plan=plan, slices=slices, prior=lambda dataset: False, max_steps=steps, seed=1)
+    return Course(plan=plan, slices=slices, prior=lambda dataset: prior, max_steps=steps, seed=1)
 
 
 def weights(made: Engine) -> Tensor:
@@ -74,19 +80,26 @@ def test_it_ends_exactly_at_the_limit_inside_an_epoch_and_tells_every_step() -> 
     assert [(event.step, event.epoch) for event in steps] == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)]
 
 
-def test_slicing_an_update_changes_no_weight() -> None:
-    whole, sliced = engine(), engine()
+@pytest.mark.parametrize("read", [latents, mixed])
+def test_slicing_an_update_changes_no_weight(read: Callable[[Use], Latents]) -> None:
+    whole, sliced = engine(read), engine(read)
     run(whole, course(size=2), Progress(), (), lambda event: None)
     run(sliced, course(size=1), Progress(), (), lambda event: None)
     assert (weights(whole) - weights(sliced)).abs().max() < 1e-5
 
 
+def test_the_base_model_agrees_with_itself_about_pictures_of_mixed_sizes() -> None:
+    told: list[Event] = []
+    run(engine(mixed), course(steps=2, prior=True), Progress(), (), told.append)
+    assert [event.metrics["regularisation_loss"] for event in told if isinstance(event, StepDone)] == [0, 0]
+
+
 def test_going_on_in_mid_epoch_does_the_rest_and_nothing_twice() -> None:
     seen: list[str] = []
 
-    def read(sample: SampleId) -> Latents:
-        seen.append(sample.path)
-        return latents(sample)
+    def read(use: Use) -> Latents:
+        seen.append(use.sample.path)
+        return latents(use)
 
     run(engine(read), course(steps=4), Progress(step=1, epoch=0, epoch_step=1), (), lambda event: None)
     assert "".join(seen) == "cd" + "abcd"
@@ -94,9 +107,9 @@ def test_going_on_in_mid_epoch_does_the_rest_and_nothing_twice() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_bad_latent_ends_the_run_before_it_reaches_a_weight(bad: float) -> None:
-    def read(sample: SampleId) -> Latents:
-        found = latents(sample)
-        return Latents(found.mean + bad, found.logvar) if sample.path == "c" else found
+    def read(use: Use) -> Latents:
+        found = latents(use)
+        return Latents(found.mean + bad, found.logvar) if use.sample.path == "c" else found
 
     made = engine(read)
     before = weights(made)

@@ -1,38 +1,33 @@
-"""The data of a run: scanned, cached, planned, reported."""
+"""The data of a run: surveyed, cached, planned, reported."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from torch import Tensor
 
-from simpletuner.config.dataset import DatasetConfig
+from simpletuner.assemble.caching import Cacher, learn
+from simpletuner.assemble.deletion import delete_dropped
+from simpletuner.assemble.findings import trained_report
+from simpletuner.assemble.prepared import Prepared
+from simpletuner.assemble.survey import Around, around_of, calendar_of, survey, used_in_training
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.batch import Latents
-from simpletuner.core.errors import DataError
+from simpletuner.core.errors import ConfigError
 from simpletuner.core.events import Emit, Notice
-from simpletuner.core.samples import SampleId, Update, Use
-from simpletuner.data.buckets import Buckets, group, short_bucket_notes
-from simpletuner.data.cache import TensorStore
-from simpletuner.data.entries import Dropped, Entry, ScannedDataset
-from simpletuner.data.fill import LatentIndex, fill_latents
-from simpletuner.data.geometry import Size
-from simpletuner.data.ondemand import LatentsOnDemand
-from simpletuner.data.plan import PlannedDataset, batches, plan_epoch, updates_per_epoch
-from simpletuner.data.report import DatasetReport, dataset_report, write_report
-from simpletuner.data.scan import scan
-from simpletuner.data.slices import micro_batches
-from simpletuner.data.sources import FolderSource
-from simpletuner.data.specs import planned_dataset, scan_spec
-from simpletuner.data.tokens import fill_tokens, read_or_tokenize
+from simpletuner.core.ranks import Ranks
+from simpletuner.core.samples import Update, Use
+from simpletuner.data.cache.store import TensorStore
+from simpletuner.data.cache.tokens import fill_tokens, read_or_tokenize
+from simpletuner.data.entries import NoPicturesError
+from simpletuner.data.order.calendar import Calendar
+from simpletuner.data.order.slices import micro_batches
+from simpletuner.data.report.report import Report, failed_report, write_report
 from simpletuner.models.family import Codec, TextReader
-
-ReadLatents = Callable[[SampleId], Latents]
 
 
 @dataclass(frozen=True)
@@ -45,162 +40,148 @@ class Sources:
     maximum_edge: int
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """One data set, ready: its plan, its captions, and a reader of its latents."""
-
-    config: DatasetConfig
-    planned: PlannedDataset
-    captions: Mapping[SampleId, Sequence[str]]
-    latents: ReadLatents
-    report: DatasetReport
-    resolution: Size
-    finish: Callable[[], None]
-
-
-@dataclass(frozen=True)
 class TrainingData:
-    """All data sets of a run."""
+    """All data sets that are trained on."""
 
-    datasets: tuple[Prepared, ...]
-    tokens: Callable[[str], Tensor]
-    ranks: int
-    rank: int
-
-    @property
-    def updates_per_epoch(self) -> int:
-        """The weight updates of one pass over everything, repeats included."""
-        return updates_per_epoch(self._planned)
+    def __init__(
+        self,
+        datasets: Sequence[Prepared],
+        calendar: Calendar,
+        tokens: Callable[[str], Tensor],
+        ranks: Ranks,
+        emit: Emit,
+    ) -> None:
+        self.tokens = tokens
+        self.calendar = calendar
+        self._datasets = {dataset.config.id: dataset for dataset in datasets}
+        self._ranks = ranks
+        self._emit = emit
+        self._begun: int | None = None
 
     @property
     def resolution(self) -> str:
         """``WxH`` of the largest size that most pictures of a data set have."""
-        sizes = [made.resolution for made in self.datasets]
-        largest = max(sizes, key=lambda size: size.width * size.height)
-        return f"{largest.width}x{largest.height}"
+        usual = [made.arrangement(0).usual_size for made in self._datasets.values()]
+        return str(max(usual, key=lambda size: size.width * size.height))
 
     @property
     def digest(self) -> str:
         """Stands for everything that the order of an epoch is made of: samples, buckets, repeats, batches."""
-        parts = [(made.id, sorted(made.buckets.items()), made.repeats, made.batch) for made in self._planned]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        digest = hashlib.sha256()
+        for made in self._datasets.values():
+            planned = made.surveyed.planned()
+            digest.update(repr((planned.id, planned.repeats, planned.batch, planned.mixing)).encode())
+            for bucket, samples in sorted(planned.buckets.items()):
+                digest.update(bucket.encode())
+                for sample in samples:
+                    digest.update(f"\n{sample.path}".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
 
-    @property
-    def _planned(self) -> list[PlannedDataset]:
-        return [dataset.planned for dataset in self.datasets]
-
-    @property
-    def captions(self) -> dict[SampleId, Sequence[str]]:
-        """The candidate captions of every sample."""
-        return {sample: texts for dataset in self.datasets for sample, texts in dataset.captions.items()}
-
-    def plan(self, seed: int, epoch: int) -> Sequence[Update]:
-        """The updates of an epoch."""
-        return plan_epoch(self._planned, seed, epoch)
+    def plan(self, epoch: int) -> Sequence[Update]:
+        """The updates of an epoch, whose latents are made first where its windows differ from those before."""
+        if epoch != self._begun:
+            for dataset in self._datasets.values():
+                dataset.begin(epoch, self._emit)
+            self._begun = epoch
+        return self.calendar.plan(epoch)
 
     def slices(self, update: Update) -> Sequence[Sequence[Use]]:
         """This rank's micro-batches of an update."""
-        size = self._by_id(update.dataset).config.train_batch_size
-        return micro_batches(update, size, self.ranks, self.rank)
+        size = self._datasets[update.dataset].config.train_batch_size
+        return micro_batches(update, size, self._ranks.count, self._ranks.rank)
 
-    def latents(self, sample: SampleId) -> Latents:
-        """A sample's posterior."""
-        return self._by_id(sample.dataset).latents(sample)
+    def latents(self, use: Use) -> Latents:
+        """The posterior of a use, (C, h, w)."""
+        return self._datasets[use.sample.dataset].latents(use)
+
+    def masks(self, use: Use) -> Tensor | None:
+        """The weights of a use's latent cells, (1, h, w), or None."""
+        return self._datasets[use.sample.dataset].mask(use)
+
+    def captions(self, use: Use) -> Sequence[str]:
+        """The candidate captions of a use."""
+        return self._datasets[use.sample.dataset].captions(use)
 
     def is_prior(self, dataset: str) -> bool:
         """Whether the data set keeps what the model knows instead of teaching it."""
-        return self._by_id(dataset).config.is_regularisation_data
+        return self._datasets[dataset].config.is_regularisation_data
 
     def close(self) -> None:
-        """Write out what on-demand readers remember."""
-        for dataset in self.datasets:
-            dataset.finish()
-
-    def _by_id(self, name: str) -> Prepared:
-        return next(dataset for dataset in self.datasets if dataset.config.id == name)
+        """Note the digests that were learned while training, so that the next start reads less."""
+        for dataset in self._datasets.values():
+            learn(dataset, dataset.cache.digests.learned, self._ranks)
 
 
-def prepare_data(loaded: LoadedRun, sources: Sources, ranks: int, rank: int, emit: Emit) -> TrainingData:
-    """Scan, cache and plan every data set that is trained on, and write ``report.json``.
+def prepare_data(
+    loaded: LoadedRun, sources: Sources, ranks: Ranks, emit: Emit, *, delete: bool = False
+) -> TrainingData:
+    """Survey, cache and plan every data set that is trained on, and write ``report.json``.
 
-    Raises DataError when a data set has no usable picture.
+    ``delete`` lets keys that ask for it delete files that cannot be used. Raises DataError when a data set has no
+    usable picture.
     """
-    wanted = [dataset for dataset in loaded.datasets if dataset.dataset_type == "image" and dataset.probability > 0]
-    accumulation = loaded.config.length.gradient_accumulation_steps
-    prepared = tuple(
-        _prepare(dataset, sources, loaded.config.data.vae_batch_size, accumulation * ranks, emit) for dataset in wanted
-    )
-    _tell(prepared, emit)
-    write_report(Path(loaded.config.report.output_dir) / "report.json", [dataset.report for dataset in prepared])
-    return TrainingData(prepared, _token_reader(prepared, sources.text, loaded.text_cache, emit), ranks, rank)
+    require_trainable(loaded)
+    around = around_of(loaded, sources.seed, sources.maximum_edge, ranks)
+    cacher = Cacher(sources.codec, loaded.config.data, ranks, emit)
+    prepared = _cached(loaded, around, cacher, emit)
+    if ranks.is_first:
+        _report(loaded, prepared, emit)
+        for made in prepared:
+            delete_dropped(made.surveyed, emit, allowed=delete)
+    tokens = token_reader(prepared, sources.text, loaded.text_cache, emit)
+    return TrainingData(prepared, calendar_of([made.surveyed for made in prepared], around), tokens, ranks, emit)
 
 
-def _prepare(dataset: DatasetConfig, sources: Sources, vae_batch: int, slices: int, emit: Emit) -> Prepared:
-    scanned = scan(scan_spec(dataset, sources.maximum_edge), seed=sources.seed, emit=emit)
-    source, store = FolderSource.at(scanned.folder), TensorStore(Path(dataset.cache_dir_vae))
-    for note in scanned.notes:
-        emit(Notice(note, level="warning"))
-    # Also after filling the cache: an entry that is damaged or removed meanwhile is encoded again.
-    reader = LatentsOnDemand(scanned.entries, source, store, sources.codec, keep=not dataset.vae_cache_disable)
-    if dataset.vae_cache_ondemand or dataset.vae_cache_disable:
-        return _assembled(dataset, scanned, scanned.entries, reader, slices)
-    index = fill_latents(scanned, source, store, sources.codec, vae_batch, emit)
-    kept = tuple(entry for entry in scanned.entries if entry.sample in index.keys)
-    if not kept:
-        raise _nothing_left(dataset, index)
-    return _assembled(dataset, scanned, kept, reader, slices, index.dropped)
+def _cached(loaded: LoadedRun, around: Around, cacher: Cacher, emit: Emit) -> list[Prepared]:
+    """The data sets that are trained on, cached. The report tells of one that has no picture left."""
+    try:
+        everything = cacher.prepare(survey(used_in_training(loaded.datasets), around, emit))
+        prepared = [made for made in everything.values() if made.config.dataset_type == "image"]
+        for made in prepared:
+            if not made.on_demand:
+                cacher.fill(made)
+    except NoPicturesError as error:
+        failed = failed_report(str(error.key), "image", str(error.file), error)
+        write_report(Path(loaded.config.report.output_dir) / "report.json", Report((failed,), (str(error),)))
+        raise
+    return prepared
 
 
-def _assembled(
-    dataset: DatasetConfig,
-    scanned: ScannedDataset,
-    entries: Sequence[Entry],
-    reader: LatentsOnDemand,
-    slices: int,
-    dropped: Sequence[Dropped] = (),
-) -> Prepared:
-    buckets: Buckets = group(entries)
-    planned = planned_dataset(dataset, buckets, accumulation=slices, ranks=1)
-    return Prepared(
-        config=dataset,
-        planned=planned,
-        captions={entry.sample: entry.captions for entry in entries},
-        latents=reader,
-        report=dataset_report(scanned, buckets, batches(planned), dropped),
-        resolution=Counter(entry.placement.target for entry in entries).most_common(1)[0][0],
-        finish=reader.close,
-    )
+def require_trainable(loaded: LoadedRun) -> None:
+    """Reference pictures are scanned, paired and cached, but no objective of this version takes them."""
+    for dataset in used_in_training(loaded.datasets):
+        if dataset.conditioning_type in ("reference_strict", "reference_loose"):
+            raise ConfigError(
+                f"{dataset.id}: training with reference pictures is not available in this version; "
+                "`simpletuner check` and `simpletuner cache` take them",
+                file=loaded.dataloader_file,
+                key="conditioning_type",
+                cure="take the data set out of conditioning_data, or disable it",
+            )
 
 
-def _nothing_left(dataset: DatasetConfig, index: LatentIndex) -> DataError:
-    reasons = "; ".join(f"{item.file}: {item.reason}" for item in index.dropped[:5])
-    return DataError(
-        f"no images detected in dataset: all {len(index.dropped)} pictures failed to decode ({reasons})",
-        file=dataset.instance_data_dir,
-        key=dataset.id,
-        cure="replace the damaged files",
-    )
-
-
-def _tell(prepared: Sequence[Prepared], emit: Emit) -> None:
-    for dataset in prepared:
-        planned, report = dataset.planned, dataset.report
+def _report(loaded: LoadedRun, prepared: Sequence[Prepared], emit: Emit) -> None:
+    """Write ``report.json`` and tell what is in it."""
+    reports = [trained_report(made.surveyed) for made in prepared]
+    for report in reports:
         sizes = ", ".join(f"{key}: {count}" for key, count in report.buckets.items())
         emit(Notice(f'data set "{report.id}": {report.used} of {report.files} pictures, buckets {{{sizes}}}'))
         for item in report.dropped:
             emit(Notice(f"left out {item.file}: {item.reason} ({item.cure})", level="warning"))
-        for note in short_bucket_notes(report.id, planned.buckets, planned.repeats, planned.batch):
-            emit(Notice(note))
+        for text in report.shortages:
+            emit(Notice(text))
+    write_report(Path(loaded.config.report.output_dir) / "report.json", Report(tuple(reports)))
 
 
-def _token_reader(prepared: Sequence[Prepared], text: TextReader, folder: Path, emit: Emit) -> Callable[[str], Tensor]:
+def token_reader(prepared: Sequence[Prepared], text: TextReader, folder: Path, emit: Emit) -> Callable[[str], Tensor]:
+    """Make the token ids of every caption, and a reader of them."""
     store = TensorStore(folder)
 
     def tokenize(caption: str) -> list[int]:
         ids: list[int] = text.tokenize(caption).tolist()
         return ids
 
-    texts = [caption for dataset in prepared for texts in dataset.captions.values() for caption in texts]
+    texts = (caption for dataset in prepared for caption in dataset.all_captions())
     keys = fill_tokens(texts, store, tokenize, text.fingerprint(), emit)
 
     @cache

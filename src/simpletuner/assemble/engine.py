@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from simpletuner.assemble.datasets import TrainingData
 from simpletuner.assemble.length import Length
-from simpletuner.assemble.network import adapter_metadata, build_ema, choose_weights
+from simpletuner.assemble.network import adapter_metadata, build_ema
 from simpletuner.assemble.stage import Stage
-from simpletuner.config.dataset import DatasetConfig
+from simpletuner.assemble.weights import choose_weights
+from simpletuner.config.dataset import SECRET_KEYS, DatasetConfig
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.rules import scheduler_in_force
 from simpletuner.models.family import TextReader
@@ -33,6 +34,7 @@ def build_engine(stage: Stage, model: TrainedModel, data: TrainingData, text: Te
         batches=BatchMaker(
             seed=stage.seed,
             latents=data.latents,
+            masks=data.masks,
             captions=data.captions,
             tokens=data.tokens,
             unconditional=text.unconditional(),
@@ -71,6 +73,14 @@ def build_saver(stage: Stage, engine: Engine, data: TrainingData, length: Length
     )
 
 
+_FREE = set(SECRET_KEYS) | set(
+    "instance_data_dir csv_cache_dir cache_dir aws_endpoint_url num_proc cache_dir_vae vae_cache_ondemand "
+    "vae_cache_disable text_embeds image_embeds delete_unwanted_images delete_problematic_images "
+    "skip_file_discovery preserve_data_backend_cache scan_for_errors vae_cache_scan_behaviour "
+    "override_dataset_config metadata_update_interval write_batch_size hash_filenames".split()
+)
+
+
 def _fingerprint(stage: Stage) -> dict[str, object]:
     """The settings without which a resumed run would not be the same run."""
     config = stage.loaded.config
@@ -91,5 +101,4 @@ def _fingerprint(stage: Stage) -> dict[str, object]:
 
 def _data_settings(dataset: DatasetConfig) -> dict[str, object]:
     """What decides how a data set is seen. Where it lies and how it is cached may change."""
-    free = {"instance_data_dir", "cache_dir_vae", "vae_cache_ondemand", "vae_cache_disable", "skip_file_discovery"}
-    return dataset.model_dump(mode="json", exclude=free)
+    return dataset.model_dump(mode="json", exclude=_FREE)

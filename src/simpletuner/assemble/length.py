@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from simpletuner.config.length import LengthConfig
 from simpletuner.config.rules import epochs_wanted
+from simpletuner.data.order.calendar import Calendar
 
 
 @dataclass(frozen=True)
 class Length:
-    """``steps`` weight updates in all, which touch ``epochs`` epochs."""
+    """``steps`` weight updates in all, which touch ``epochs`` epochs; ``updates_per_epoch`` are those of the first."""
 
     steps: int
     epochs: int
@@ -19,12 +19,12 @@ class Length:
     pictures_per_update: int
 
 
-def resolve_length(config: LengthConfig, updates_per_epoch: int) -> Length:
-    """Steps decide when given, else epochs."""
-    steps = config.max_train_steps or epochs_wanted(config) * updates_per_epoch
+def resolve_length(config: LengthConfig, calendar: Calendar) -> Length:
+    """Steps decide when given, else epochs. Raises ConfigError when no data set is used at some step of the run."""
+    steps = config.max_train_steps or calendar.steps_for(epochs_wanted(config))
     return Length(
         steps=steps,
-        epochs=math.ceil(steps / updates_per_epoch),
-        updates_per_epoch=updates_per_epoch,
+        epochs=calendar.epochs_for(steps),
+        updates_per_epoch=calendar.length(0),
         pictures_per_update=config.train_batch_size * config.gradient_accumulation_steps,
     )

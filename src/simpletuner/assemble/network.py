@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,35 +14,10 @@ from simpletuner.assemble.hardware import Precision
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.keyed import derive_seed
 from simpletuner.core.linears import LinearShape
-from simpletuner.models.facts import FamilyFacts, Flavour
+from simpletuner.models.facts import FamilyFacts
 from simpletuner.models.family import ModelFamily
 from simpletuner.training.ema import Ema, EmaSettings
 from simpletuner.training.model import TrainedModel
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where the model comes from: a folder or hub id, and what sampling does without a negative prompt."""
-
-    source: str | Path
-    builtin_negative: bool
-
-
-def choose_weights(loaded: LoadedRun, facts: FamilyFacts) -> Weights:
-    """The flavour's weights, or those that ``pretrained_model_name_or_path`` names (a flavour's name works too)."""
-    model = loaded.config.model
-    flavour = facts.flavour(model.model_flavour)
-    named = model.pretrained_model_name_or_path
-    if named is None:
-        return Weights(flavour.source, flavour.builtin_negative)
-    by_name: Flavour | None = facts.flavours.get(named)
-    if by_name is not None and not Path(named).exists():
-        return Weights(by_name.source, by_name.builtin_negative)
-    return Weights(named, flavour.builtin_negative and not _is_tiny(named, facts))
-
-
-def _is_tiny(named: str, facts: FamilyFacts) -> bool:
-    return Path(named).resolve() == Path(facts.flavours["tiny"].source).resolve()
 
 
 def build_model(

@@ -10,6 +10,7 @@ from simpletuner.core.errors import ConfigError, DataError
 from simpletuner.core.events import Emit, Notice
 
 _OF_ONE_RUN = ("checkpoint-*", "metrics.jsonl", "report.json", "logs", "validation_images", "benchmarks", "ema")
+_ALSO_OF_CHECK = "report.json"
 _FINAL = ("pytorch_lora_weights.safetensors", "lycoris_config.json", "transformer")
 
 
@@ -99,7 +100,7 @@ def _move_aside(output_dir: Path, found: Sequence[Path]) -> Path:
 def start_over(output_dir: Path, confirm: Callable[[str], bool]) -> None:
     """Move everything of the earlier run into ``previous-<n>/``, after ``confirm``. Nothing is deleted."""
     found = sorted(path for pattern in (*_OF_ONE_RUN, *_FINAL) for path in output_dir.glob(pattern))
-    if not found:
+    if not found or [path.name for path in found] == [_ALSO_OF_CHECK]:
         return
     if not confirm(f"{output_dir} holds an earlier run; move it aside and start over?"):
         cure = "start it in a terminal and say yes, move the folder away yourself, or choose another output_dir"

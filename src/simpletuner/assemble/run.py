@@ -11,14 +11,11 @@ from simpletuner.assemble.datasets import Sources, TrainingData, prepare_data
 from simpletuner.assemble.engine import build_engine, build_saver
 from simpletuner.assemble.length import Length, resolve_length
 from simpletuner.assemble.mishaps import mishaps_named
-from simpletuner.assemble.network import (
-    build_model,
-    choose_weights,
-    coverage_lines,
-)
+from simpletuner.assemble.network import build_model, coverage_lines
 from simpletuner.assemble.output import choose_checkpoint, prepare, start_over
 from simpletuner.assemble.pictures import build_validator
-from simpletuner.assemble.stage import Stage, set_stage
+from simpletuner.assemble.stage import Stage, ranks_of, set_stage
+from simpletuner.assemble.weights import choose_weights
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.rules import scheduler_in_force, trackers
 from simpletuner.core.checkpoints import Checkpoint, written_result
@@ -34,10 +31,11 @@ from simpletuner.training.loop import run as run_loop
 from simpletuner.training.model import TrainedModel
 
 
-def run(loaded: LoadedRun, *, fresh: bool, confirm: Callable[[str], bool]) -> None:
+def run(loaded: LoadedRun, *, fresh: bool, delete: bool, confirm: Callable[[str], bool]) -> None:
     """Train what ``loaded`` describes, from caching to the final file.
 
-    ``fresh`` moves an earlier run in the output folder aside, after ``confirm``. Raises SimpletunerError for
+    ``fresh`` moves an earlier run in the output folder aside, after ``confirm``; ``delete`` lets data sets that ask for
+    it delete pictures that cannot be used. Raises SimpletunerError for
     everything that a user can act on.
     """
     _require_one_process(loaded)
@@ -56,7 +54,7 @@ def run(loaded: LoadedRun, *, fresh: bool, confirm: Callable[[str], bool]) -> No
     began = time.monotonic()
     try:
         with mishaps_named(output_dir):
-            _train(set_stage(loaded, _saved_seed(chosen), heard), chosen)
+            _train(set_stage(loaded, _saved_seed(chosen), heard), chosen, delete=delete)
         heard(RunEnded(heard.step, "completed", time.monotonic() - began))
     except (Interrupted, Terminated) as error:
         heard(RunEnded(heard.step, "interrupted", time.monotonic() - began, str(error)))
@@ -96,15 +94,15 @@ def _saved_seed(chosen: Checkpoint | None) -> int | None:
     return int(read_state(chosen.path)["fingerprint"]["seed"]) if chosen else None
 
 
-def _train(stage: Stage, chosen: Checkpoint | None) -> None:
+def _train(stage: Stage, chosen: Checkpoint | None, *, delete: bool) -> None:
     """Everything between the checks and the end."""
     weights = choose_weights(stage.loaded, stage.family.facts)
     text = stage.family.load_text(weights.source, builtin_negative=weights.builtin_negative)
-    codec = _codec(stage, weights.source)
-    data = _data(stage, codec, text)
+    codec = load_codec(stage, weights.source)
+    data = _data(stage, codec, text, delete=delete)
     device = stage.accelerator.device
     model = build_model(stage.loaded, stage.family, weights.source, stage.precision, stage.seed, device)
-    length = resolve_length(stage.loaded.config.length, data.updates_per_epoch)
+    length = resolve_length(stage.loaded.config.length, data.calendar)
     engine = build_engine(stage, model, data, text, length)
     saver = build_saver(stage, engine, data, length)
     start = _resume(stage, saver, chosen, data) if chosen else Progress()
@@ -138,7 +136,7 @@ def _resume(stage: Stage, saver: Saver, chosen: Checkpoint, data: TrainingData) 
     if read_state(chosen.path)["data"] != data.digest:
         told = f"the pictures changed since {chosen.path.name}: what is left of this epoch follows the new order"
         stage.emit(Notice(told, level="warning"))
-    if progress.epoch_step >= data.updates_per_epoch:
+    if progress.epoch_step >= data.calendar.length(progress.epoch):
         return Progress(step=progress.step, epoch=progress.epoch + 1)
     return progress
 
@@ -156,16 +154,16 @@ def _tell_resume(stage: Stage, chosen: Checkpoint, start: Progress, length: Leng
         stage.emit(Notice(told, level="warning"))
 
 
-def _codec(stage: Stage, source: str | Path) -> Codec:
+def load_codec(stage: Stage, source: str | Path) -> Codec:
+    """The VAE, saving memory as asked for."""
     config = stage.loaded.config.model
     saving = MemorySaving(tiling=config.vae_enable_tiling, slicing=config.vae_enable_slicing)
     return stage.family.load_codec(source, stage.accelerator.device, stage.precision.vae, saving)
 
 
-def _data(stage: Stage, codec: Codec, text: TextReader) -> TrainingData:
+def _data(stage: Stage, codec: Codec, text: TextReader, *, delete: bool) -> TrainingData:
     sources = Sources(codec=codec, text=text, seed=stage.seed, maximum_edge=stage.family.facts.longest_edge)
-    ranks, rank = stage.accelerator.num_processes, stage.accelerator.process_index
-    return prepare_data(stage.loaded, sources, ranks, rank, stage.emit)
+    return prepare_data(stage.loaded, sources, ranks_of(stage.accelerator), stage.emit, delete=delete)
 
 
 def _announce(stage: Stage, model: TrainedModel, length: Length, start: Progress) -> None:
@@ -189,7 +187,7 @@ def _checkpoints(stage: Stage, saver: Saver, saved_step: int) -> CheckpointActio
 
 def _course(stage: Stage, data: TrainingData, length: Length, start: Progress, chosen: Checkpoint | None) -> Course:
     return Course(
-        plan=lambda epoch: data.plan(stage.seed, epoch),
+        plan=data.plan,
         slices=data.slices,
         prior=data.is_prior,
         max_steps=length.steps,

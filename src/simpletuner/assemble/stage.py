@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from simpletuner.assemble.hardware import Precision, best_device, resolve_precision
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.events import Emit, Notice
+from simpletuner.core.ranks import ALONE, Ranks
 from simpletuner.models.family import ModelFamily
 from simpletuner.models.registry import family as find_family
 
@@ -54,6 +55,13 @@ def set_stage(loaded: LoadedRun, saved_seed: int | None, emit: Emit) -> Stage:
         seed=_seed(config.length.seed, saved_seed),
         emit=emit,
     )
+
+
+def ranks_of(accelerator: Accelerator) -> Ranks:
+    """The processes that ``accelerator`` knows of."""
+    if accelerator.num_processes == 1:
+        return ALONE
+    return Ranks(accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone)
 
 
 def _seed(asked: int | None, saved: int | None) -> int:

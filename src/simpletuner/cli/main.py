@@ -13,6 +13,31 @@ import click
 from simpletuner import __version__
 from simpletuner.core.errors import ExitCode, Interrupted, SimpletunerError, Terminated
 
+_CHECK_HELP = """Check a run: its files, every data set, and what becomes of each picture. Trains nothing.
+
+The run is selected as for train. The report is printed, and written to report.json in the output folder.
+
+\b
+Switches:
+  --deep       decode every picture once: damaged files, near-duplicates,
+               pictures that are in a training and an evaluation set
+  --json       print the report as JSON, and nothing else
+  --html FILE  also write a page with every picture and its crop
+
+\b
+Exit codes: 0 everything can train (pictures may be left out), 2 the
+configuration is wrong, 3 a data set cannot be used.
+"""
+_CACHE_HELP = """Fill the caches of a run and stop: latents, masks and tokens of every data set.
+
+The run is selected as for train. Processes that torchrun starts share the work.
+
+\b
+Switches:
+  --prune         instead, remove what no data set of this run uses from its
+                  cache folders
+  --explain FILE  instead, say why a picture, or a cache entry, is (not) used
+"""
 _TRAIN_WORDS = ("--env", "--config", "--example", "-e", "--fresh")
 
 
@@ -62,7 +87,46 @@ def train(ctx: click.Context, words: tuple[str, ...]) -> None:
     loaded, parsed = importlib.import_module("simpletuner.cli.select").select_run(words, Path.cwd(), os.environ)
     # Importing torch and the model libraries takes seconds; say at once that something happens.
     click.echo(f"simpletuner {__version__}: {loaded.name}")
-    importlib.import_module("simpletuner.cli.train").train(loaded, fresh="fresh" in parsed.switches)
+    switches = parsed.switches
+    importlib.import_module("simpletuner.cli.train").train(
+        loaded, fresh="fresh" in switches, delete="yes_delete" in switches
+    )
+
+
+@cli.command(
+    help=_CHECK_HELP,
+    short_help="Check a run and its data sets, without training.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    options_metavar="",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[env=NAME] [key=value]... [SWITCHES]")
+@click.pass_context
+def check(ctx: click.Context, words: tuple[str, ...]) -> int:
+    """Check the run that ``words`` select; its exit code."""
+    if "--help" in words or "-h" in words:
+        click.echo(ctx.get_help())
+        return ExitCode.OK
+    code: int = importlib.import_module("simpletuner.cli.check").check(words, Path.cwd(), os.environ)
+    return code
+
+
+@cli.command(
+    help=_CACHE_HELP,
+    short_help="Fill the caches of a run, and stop.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    options_metavar="",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[env=NAME] [key=value]... [SWITCHES]")
+@click.pass_context
+def cache(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """Fill, prune or explain the caches of the run that ``words`` select."""
+    if "--help" in words or "-h" in words:
+        click.echo(ctx.get_help())
+        return
+    extras = importlib.import_module("simpletuner.cli.words").CACHE
+    loaded, parsed = importlib.import_module("simpletuner.cli.select").select_run(words, Path.cwd(), os.environ, extras)
+    click.echo(f"simpletuner {__version__}: {loaded.name}")
+    importlib.import_module("simpletuner.cli.cache").cache(loaded, parsed)
 
 
 @cli.group()

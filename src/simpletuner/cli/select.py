@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from simpletuner.cli.early import require_possible
-from simpletuner.cli.words import Words, parse_words
+from simpletuner.cli.words import TRAIN, Extras, Words, parse_words
 from simpletuner.config.describe import Description, descriptions
 from simpletuner.config.load import LoadedRun, load_run
 
@@ -18,14 +18,17 @@ Which run:
   --config FILE          a configuration file, or its folder
   --example NAME, -e     a bundled example (simpletuner examples list)
   --fresh                start anew in an output folder that holds a run
+  --yes-delete           let data sets delete files that they cannot use, if they ask to
 
 Any option may follow, as key=value, --key=value or --key value; it wins over the file.
 """
 
 
-def select_run(words: Sequence[str], cwd: Path, environ: Mapping[str, str]) -> tuple[LoadedRun, Words]:
-    """The checked run and the parsed words. Raises ConfigError."""
-    parsed = parse_words(words)
+def select_run(
+    words: Sequence[str], cwd: Path, environ: Mapping[str, str], extras: Extras = TRAIN
+) -> tuple[LoadedRun, Words]:
+    """The checked run and the parsed words; ``extras`` are those of the command. Raises ConfigError."""
+    parsed = parse_words(words, extras)
     loaded = load_run(parsed.selection, parsed.overrides, cwd, environ)
     require_possible(loaded, cwd)
     return loaded, parsed

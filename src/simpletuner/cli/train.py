@@ -6,13 +6,16 @@ import sys
 
 import click
 
-from simpletuner.assemble import run
+from simpletuner.assemble.run import run
 from simpletuner.config.load import LoadedRun
 
 
-def train(loaded: LoadedRun, *, fresh: bool) -> None:
-    """Train the run; ``fresh`` moves an earlier run in the output folder aside, once confirmed."""
-    run(loaded, fresh=fresh, confirm=_confirm)
+def train(loaded: LoadedRun, *, fresh: bool, delete: bool) -> None:
+    """Train the run; ``fresh`` moves an earlier run in the output folder aside, once confirmed.
+
+    ``delete`` lets data sets that ask for it delete pictures that cannot be used.
+    """
+    run(loaded, fresh=fresh, delete=delete, confirm=_confirm)
 
 
 def _confirm(question: str) -> bool:

@@ -19,16 +19,29 @@ _SELECTORS = {
     "e": "example",
     "config_backend": "config_backend",
 }
-_SWITCHES = frozenset({"fresh"})
+
+
+@dataclass(frozen=True)
+class Extras:
+    """The words of one command beside selectors and options: ``switches``, and those that need a value."""
+
+    switches: frozenset[str] = frozenset()
+    valued: frozenset[str] = frozenset()
+
+
+TRAIN = Extras(switches=frozenset({"fresh", "yes_delete"}))
+CACHE = Extras(switches=frozenset({"prune"}), valued=frozenset({"explain"}))
+CHECK = Extras(switches=frozenset({"deep", "json"}), valued=frozenset({"html"}))
 
 
 @dataclass(frozen=True)
 class Words:
-    """What the words say: the configuration to take, the options to set, and the switches of the command."""
+    """What the words say: the configuration to take, the options to set, and the command's own words."""
 
     selection: Selection
     overrides: dict[str, str]
     switches: frozenset[str]
+    values: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -36,9 +49,11 @@ class _Reader:
     """Reads words from left to right; a later word wins over an earlier one."""
 
     words: list[str]
+    extras: Extras
     selectors: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
     switches: set[str] = field(default_factory=set)
+    values: dict[str, str] = field(default_factory=dict)
 
     def read_all(self) -> None:
         while self.words:
@@ -54,7 +69,9 @@ class _Reader:
     def _place(self, name: str, value: str) -> None:
         if name in _SELECTORS:
             self.selectors[_SELECTORS[name]] = value
-        elif name in _SWITCHES:
+        elif name in self.extras.valued:
+            self.values[name] = value
+        elif name in self.extras.switches:
             self.switches.discard(name)
             self.switches |= {name} if value.lower() in ("true", "1", "yes", "y", "on") else set()
         else:
@@ -62,10 +79,12 @@ class _Reader:
 
     def _following(self, name: str, *, dashed: bool) -> str:
         """The value of a word without ``=``: the next word, or "true" for a switch that stands alone."""
-        is_switch = name in _SWITCHES or (name in OPTIONS and plain_type(OPTIONS[name].declared.annotation) is bool)
+        is_switch = name in self.extras.switches or (
+            name in OPTIONS and plain_type(OPTIONS[name].declared.annotation) is bool
+        )
         if self._takes_next(name, is_switch=is_switch) and dashed:
             return self.words.pop(0)
-        if is_switch or (name not in _SELECTORS and name not in OPTIONS):
+        if is_switch or not self._is_known(name):
             return "true"
         raise ConfigError("needs a value", file="command line", key=name, cure=f"write {name}=VALUE")
 
@@ -73,13 +92,15 @@ class _Reader:
         following = self.words[0] if self.words else "--"
         if is_switch:
             return following.lower() in SWITCH_WORDS
-        known = name in OPTIONS or name in _SELECTORS
-        return not following.startswith("--") and (known or "=" not in following)
+        return not following.startswith("--") and (self._is_known(name) or "=" not in following)
+
+    def _is_known(self, name: str) -> bool:
+        return name in OPTIONS or name in _SELECTORS or name in self.extras.valued
 
 
-def parse_words(words: Sequence[str]) -> Words:
-    """Sort the words into selection, options and switches; keys keep no dashes. Raises ConfigError."""
-    reader = _Reader(list(words))
+def parse_words(words: Sequence[str], extras: Extras = TRAIN) -> Words:
+    """Sort the words into selection, options and those of the command; keys keep no dashes. Raises ConfigError."""
+    reader = _Reader(list(words), extras)
     reader.read_all()
     chosen = reader.selectors
     selection = Selection(
@@ -88,4 +109,4 @@ def parse_words(words: Sequence[str]) -> Words:
         example=chosen.get("example"),
         backend=chosen.get("config_backend"),
     )
-    return Words(selection, reader.overrides, frozenset(reader.switches))
+    return Words(selection, reader.overrides, frozenset(reader.switches), reader.values)

@@ -6,7 +6,12 @@ from typing import Literal
 
 from simpletuner.config.option import Section, option
 
+CaptionStrategy = Literal["filename", "textfile", "instanceprompt", "parquet", "huggingface", "csv", "webshart"]
+
 CHECKED = "the index of every data set is checked at each start; that takes seconds"
+NEVER_STALE = "nothing can be stale: the index is checked at each start, and latents are found by their content"
+NO_TEXT_ENCODER = "OmniGen has no text encoder: its captions become tokens, which takes moments"
+_WRITTEN = "report.json and `simpletuner check` tell of every file, bucket and batch"
 _SIXTEEN = "is refused: the sizes of OmniGen's pictures are multiples of 16"
 ALIGNMENT_REFUSED = {"8": _SIXTEEN, "24": _SIXTEEN}
 CAPTION_SPELLINGS = {"instance_prompt": "instanceprompt"}
@@ -31,10 +36,28 @@ class DataConfig(Section):
     """Decimal places of an aspect ratio."""
     aspect_bucket_alignment: Literal[16, 32, 64] = option(64, reads=("data",), refused=ALIGNMENT_REFUSED)
     """Edges of the training pictures are multiples of this."""
-    caption_strategy: Literal["filename", "textfile", "instanceprompt"] = option(
-        "filename", reads=("data",), respelled=CAPTION_SPELLINGS
+    max_upscale_threshold: float | None = option(None, reads=("data",), ge=0, le=1)
+    """Most enlargement for an aspect of `crop_aspect_buckets`, as a fraction: 0.2 is a fifth larger."""
+    aspect_bucket_disable_rebuild: bool = option(default=False, reads=("data",))
+    """Keep the random aspects of the first epoch; new random crops are taken all the same."""
+    disable_bucket_pruning: bool | None = option(None, reads=("data",))
+    """`false` leaves out buckets that cannot fill one micro-batch; not given, they are trained as short batches."""
+    allow_dataset_oversubscription: bool = option(default=False, reads=("data",))
+    """Use the pictures of a bucket that is too small again until it is not, where `repeats` is 0."""
+    data_backend_sampling: Literal["auto-weighting", "uniform"] = option("auto-weighting", reads=("data",))
+    """How data sets take turns: by `probability` and size, or by `probability` alone."""
+    conditioning_multidataset_sampling: Literal["random", "combined"] = option(
+        "random", unread="a data set has one set of masks, and reference pictures are not trained with yet"
     )
-    """Where captions come from: the file's name, a `.txt` beside it, or `instance_prompt`."""
+    """Of several conditioning data sets, one is drawn at each use, or all are used together."""
+    ignore_missing_files: bool = option(default=False, unread="a file that has vanished is left out by name")
+    """Go on when a file has vanished since the scan."""
+    delete_unwanted_images: bool = option(default=False, reads=("data",))
+    """Delete files that a limit leaves out; only with `--yes-delete`."""
+    delete_problematic_images: bool = option(default=False, reads=("data",))
+    """Delete files that cannot be read; only with `--yes-delete`."""
+    caption_strategy: CaptionStrategy = option("filename", reads=("data",), respelled=CAPTION_SPELLINGS)
+    """Where captions come from: the file's name, a `.txt` beside it, `instance_prompt`, or a table."""
     instance_prompt: str | None = option(None, reads=("data",))
     """The caption of `instanceprompt`, and the text for the two options below."""
     prepend_instance_prompt: bool = option(default=False, reads=("data",))
@@ -61,3 +84,37 @@ class DataConfig(Section):
     """Seconds between two writes of the index."""
     skip_file_discovery: str | None = option(None, unread=CHECKED)
     """Stages of the scan to leave out."""
+    max_workers: int = option(32, reads=("data",), ge=1)
+    """Threads that read pictures."""
+    read_batch_size: int = option(25, reads=("data",), ge=1)
+    """Pictures read ahead of the encoder."""
+    aws_max_pool_connections: int = option(128, reads=("data",), ge=1)
+    """Connections to an S3-compatible store."""
+    aspect_bucket_worker_count: int = option(12, unread="max_workers threads read the sizes", ge=1)
+    """Workers that read the sizes of pictures."""
+    enable_multiprocessing: bool = option(default=False, unread="reading waits for the disk, and threads can wait")
+    """Processes instead of threads for the scan."""
+    image_processing_batch_size: int = option(32, unread="pictures are scaled and cropped as they are read", ge=1)
+    """Pictures waiting to be scaled and cropped."""
+    compress_disk_cache: bool = option(
+        default=False, unread="entries are read in place and checked; latents hardly compress"
+    )
+    """Compress the caches."""
+    text_cache_ondemand: bool = option(default=False, unread=NO_TEXT_ENCODER)
+    """Encode captions during training."""
+    text_cache_disable: bool = option(default=False, unread=NO_TEXT_ENCODER)
+    """Encode captions during training and store nothing."""
+    vae_cache_scan_behaviour: Literal["recreate", "sync"] = option("recreate", unread=NEVER_STALE)
+    """What is believed where cache and pictures disagree."""
+    preserve_data_backend_cache: bool = option(default=False, unread=NEVER_STALE)
+    """Keep the lists of files from the last run."""
+    override_dataset_config: bool = option(default=False, unread=NEVER_STALE)
+    """Accept data sets whose settings have changed."""
+    print_filenames: bool = option(default=False, unread=_WRITTEN)
+    """Show the files of every batch."""
+    print_sampler_statistics: bool = option(default=False, unread=_WRITTEN)
+    """Show what was drawn from which data set."""
+    debug_aspect_buckets: bool = option(default=False, unread=_WRITTEN)
+    """Show how pictures come into buckets."""
+    debug_dataset_loader: bool = option(default=False, unread=_WRITTEN)
+    """Show how data sets are read."""

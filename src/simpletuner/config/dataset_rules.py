@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from simpletuner.config.dataset import CACHE_KEYS, REFERENCE_KEYS, REFUSED_KEYS, RETIRED_KEYS, DatasetConfig
+from simpletuner.config.dataset import REFUSED_KEYS, RETIRED_KEYS, UNREAD_KEYS, DatasetConfig
 from simpletuner.config.fill import Source
 from simpletuner.config.lenient import is_given, shown
 from simpletuner.config.names import is_on
-from simpletuner.config.option import LATER
+from simpletuner.config.option import facts_of
 from simpletuner.config.problems import near
 from simpletuner.config.surroundings import Surroundings
 from simpletuner.core.errors import ConfigError
+
+_STAGES = ("aspect", "vae", "text", "metadata")
 
 
 def source_of(entry: Mapping[str, Any], around: Surroundings) -> Source:
     """Where ``entry`` stands, for messages."""
     return Source(str(around.file), f"{entry['id']}: ")
-
-
-def text_entries(caches: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The ``text_embeds`` entries among the caches."""
-    return [entry for entry in caches if entry["dataset_type"] == "text_embeds"]
 
 
 def identity_problems(entries: Sequence[Mapping[str, Any]], file: Path) -> list[ConfigError]:
@@ -53,25 +50,7 @@ def key_problems(entry: Mapping[str, Any], known: Iterable[str], source: Source)
 
 def refused_problems(entry: Mapping[str, Any], source: Source) -> list[ConfigError]:
     """Keys that would change what is trained, where they ask for something that this version does not have."""
-    return [
-        source.problem(key, f"{shown(entry[key])} {LATER}", "remove it")
-        for key, idle in REFUSED_KEYS.items()
-        if _asks(entry.get(key), idle)
-    ]
-
-
-def _asks(value: Any, idle: object) -> bool:
-    if isinstance(value, Mapping) and "enable" in value:
-        value = value["enable"]
-    return is_on(value) and str(value).strip() not in (str(idle), f"{idle}.0")
-
-
-def probability_problems(dataset: DatasetConfig, source: Source) -> list[ConfigError]:
-    """A probability that is neither 0 nor 1: data sets are not weighted against each other yet."""
-    if dataset.probability in (0, 1):
-        return []
-    reason = f"'{dataset.probability:g}' {LATER}: a data set is used (1) or left out (0)"
-    return [source.problem("probability", reason, "use repeats to show a data set's pictures more often")]
+    return [source.problem(key, reason, "remove it") for key, reason in REFUSED_KEYS.items() if is_on(entry.get(key))]
 
 
 def caption_problems(dataset: DatasetConfig, source: Source) -> list[ConfigError]:
@@ -82,58 +61,55 @@ def caption_problems(dataset: DatasetConfig, source: Source) -> list[ConfigError
         "only_instance_prompt": dataset.only_instance_prompt,
     }
     key = next((key for key, wants in wanting.items() if wants), None)
-    if key is None or dataset.instance_prompt:
+    if key is None or dataset.instance_prompt or dataset.dataset_type == "conditioning":
         return []
     return [source.problem("instance_prompt", f"is missing, and {key} needs it", 'add "instance_prompt": "..."')]
 
 
-def missing_folders(datasets: Iterable[DatasetConfig], file: Path) -> list[ConfigError]:
-    """One problem that lists every folder of pictures that does not exist."""
-    missing = [dataset for dataset in datasets if not dataset.instance_data_dir.is_dir()]
-    if not missing:
-        return []
-    lines = "".join(f"\n  {dataset.id}: {dataset.instance_data_dir}" for dataset in missing)
-    reason = f"no such folder:{lines}"
-    return [ConfigError(reason, file=file, key="instance_data_dir", cure="create it, or correct the path")]
+def crop_problems(dataset: DatasetConfig, source: Source) -> Iterator[ConfigError]:
+    """Aspects that are needed and missing, and limits that leave nothing."""
+    if dataset.crop_aspect in ("closest", "random") and not dataset.crop_aspect_buckets:
+        reason = f"is missing, and crop_aspect {dataset.crop_aspect} needs it"
+        yield source.problem("crop_aspect_buckets", reason, 'add "crop_aspect_buckets": [1.0, 0.75, 1.33]')
+    least, most = dataset.minimum_aspect_ratio, dataset.maximum_aspect_ratio
+    if least is not None and most is not None and least > most:
+        reason = f"{least:g} is above maximum_aspect_ratio {most:g}: no picture is left"
+        yield source.problem("minimum_aspect_ratio", reason, "exchange them")
 
 
-def cache_problems(caches: Sequence[Mapping[str, Any]], around: Surroundings) -> list[ConfigError]:
-    """What is wrong in the ``text_embeds`` and ``image_embeds`` entries."""
-    problems = [problem for entry in caches for problem in key_problems(entry, CACHE_KEYS, source_of(entry, around))]
-    problems += [problem for entry in caches for problem in refused_problems(entry, source_of(entry, around))]
-    defaults = [entry["id"] for entry in text_entries(caches) if is_on(entry.get("default"))]
-    if len(defaults) > 1:
-        reason = f"two text_embeds entries are the default: {' and '.join(defaults)}"
-        problems.append(ConfigError(reason, file=around.file, key="default", cure="keep one"))
-    for entry in caches:
-        if is_given(entry.get("type")) and entry["type"] != "local":
-            problems.append(source_of(entry, around).problem("type", f"{shown(entry['type'])} {LATER}", "use local"))
-    return problems
-
-
-def reference_problems(
-    pictures: Iterable[Mapping[str, Any]], caches: Iterable[Mapping[str, Any]], around: Surroundings
-) -> list[ConfigError]:
-    """Names of cache entries that do not exist."""
-    known = [entry["id"] for entry in caches]
+def folder_problems(datasets: Sequence[DatasetConfig], text_cache: Path, file: Path) -> list[ConfigError]:
+    """Folders in two roles: two data sets may share a latent cache, but it holds nothing else."""
+    latents = {dataset.cache_dir_vae for dataset in datasets}
+    folders = [
+        *((dataset.id, "cache_dir_vae", "text", dataset.cache_dir_vae, {text_cache}) for dataset in datasets),
+        *((dataset.id, "csv_cache_dir", "text", dataset.csv_cache_dir, {text_cache}) for dataset in datasets),
+        *((dataset.id, "csv_cache_dir", "latent", dataset.csv_cache_dir, latents) for dataset in datasets),
+    ]
     return [
-        source_of(entry, around).problem(
-            key, f"there is no cache entry {shown(entry[key])}", near(str(entry[key]), known)
+        ConfigError(
+            f"{name}: is the folder of the {role} cache too: {folder}",
+            file=file,
+            key=key,
+            cure="give each cache its own folder",
         )
-        for entry in pictures
-        for key in REFERENCE_KEYS
-        if is_given(entry.get(key)) and entry[key] not in known
+        for name, key, role, folder, taken in folders
+        if folder in taken
     ]
 
 
-def whole_problems(datasets: Sequence[DatasetConfig], text_cache: Path, file: Path) -> list[ConfigError]:
-    """What is wrong in the data sets together: none to train on, a cache in two roles."""
-    problems = []
-    if not any(dataset.dataset_type == "image" and dataset.probability > 0 for dataset in datasets):
-        cure = "add or enable one, with a probability above 0"
-        problems.append(ConfigError("no data set to train on", file=file, cure=cure))
-    for dataset in datasets:
-        if dataset.cache_dir_vae == text_cache:
-            reason = f"{dataset.id}: is the folder of the text cache too: {text_cache}"
-            problems.append(ConfigError(reason, file=file, key="cache_dir_vae", cure="give each cache its own folder"))
-    return problems
+def entry_notices(entry: Mapping[str, Any], dataset: DatasetConfig) -> Iterator[str]:
+    """What a user should know of one entry: keys that nothing reads, and keys that rest."""
+    by_reason: dict[str, list[str]] = {}
+    reasons = UNREAD_KEYS | {key: facts_of(declared).unread for key, declared in DatasetConfig.model_fields.items()}
+    for key, reason in reasons.items():
+        if reason and is_on(entry.get(key)):
+            by_reason.setdefault(reason, []).append(key)
+    yield from (f"not read: {', '.join(keys)} ({reason})" for reason, keys in by_reason.items())
+    unknown = [word for word in dataset.skip_file_discovery if word not in _STAGES]
+    if unknown:
+        yield f"skip_file_discovery: unknown stage {', '.join(unknown)}; known: {', '.join(_STAGES)}"
+    shuffle = entry.get("caption_shuffle")
+    if isinstance(shuffle, Mapping) and shuffle and not is_given(shuffle.get("enable")):
+        yield 'caption_shuffle is off: add "enable": true to turn it on'
+    if dataset.crop_aspect in ("closest", "random") and not dataset.crop:
+        yield f"not read: crop_aspect {dataset.crop_aspect} (crop is off)"

@@ -2,47 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simpletuner.config.dataset import (
-    CACHE_TYPES,
-    REFERENCE_KEYS,
-    REFUSED_KEYS,
-    RENAMED_KEYS,
-    UNREAD_KEYS,
-    DatasetConfig,
-)
+from simpletuner.config.conditioning_rules import linked, lonely_notices, mask_problems, reference_problems
+from simpletuner.config.dataset import REFUSED_KEYS, RENAMED_KEYS, UNREAD_KEYS, DatasetConfig
 from simpletuner.config.dataset_rules import (
-    cache_problems,
     caption_problems,
+    crop_problems,
+    entry_notices,
+    folder_problems,
     identity_problems,
     key_problems,
-    missing_folders,
-    probability_problems,
-    reference_problems,
     refused_problems,
     source_of,
-    text_entries,
-    whole_problems,
 )
+from simpletuner.config.dataset_shapes import fill_shaped
 from simpletuner.config.environment import substitute
-from simpletuner.config.fill import fill
+from simpletuner.config.fill import Source
 from simpletuner.config.lenient import as_boolean, is_given
-from simpletuner.config.names import is_comment, is_on
-from simpletuner.config.option import facts_of
+from simpletuner.config.names import is_comment
 from simpletuner.config.problems import raise_all
 from simpletuner.config.read import read_json
+from simpletuner.config.run import DataConfig
+from simpletuner.config.schedule_rules import late_notices, schedule_problems, training_problems
 from simpletuner.config.sizes import in_units, size_problems
+from simpletuner.config.storage_rules import idle_storage, missing_folders, storage_problems
 from simpletuner.config.surroundings import Surroundings
+from simpletuner.config.text_caches import (
+    CACHE_TYPES,
+    TextCache,
+    cache_notices,
+    default_cache,
+    filters_of,
+    read_caches,
+)
 from simpletuner.core.errors import ConfigError
 
 _SIZES = ("resolution", "minimum_image_size", "maximum_image_size", "target_downsample_size")
-_KEYS = frozenset(
-    {*DatasetConfig.model_fields, *REFUSED_KEYS, *UNREAD_KEYS, *RENAMED_KEYS, *REFERENCE_KEYS, "disabled"}
-)
+_FOLDERS = ("instance_data_dir", "cache_dir_vae", "csv_cache_dir", "cache_dir")
+_PLACES = ("csv_file", "source")
+_KEYS = frozenset({*DatasetConfig.model_fields, *REFUSED_KEYS, *UNREAD_KEYS, *RENAMED_KEYS, "disabled"})
+# A global cache_dir or cache_dir_vae is a base, and a global key that nothing reads is told about once.
+_OWN = {"cache_dir", "cache_dir_vae", "skip_file_discovery", "write_batch_size", "metadata_update_interval"}
+_INHERITED = (DatasetConfig.model_fields.keys() & DataConfig.model_fields.keys()) - _OWN
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,20 @@ def read_datasets(around: Surroundings) -> Dataloader:
     entries = [_prepared(entry, around) for entry in content]
     entries = [entry for entry in entries if not _is_disabled(entry, around)]
     raise_all(identity_problems(entries, around.file))
-    caches = [entry for entry in entries if entry.get("dataset_type") in CACHE_TYPES]
     pictures = [entry for entry in entries if entry.get("dataset_type") not in CACHE_TYPES]
-    problems = cache_problems(caches, around) + reference_problems(pictures, caches, around)
+    stores = [entry for entry in entries if entry.get("dataset_type") in CACHE_TYPES]
+    caches, problems = read_caches(stores, around)
     datasets, found = _datasets(pictures, around)
-    raise_all(problems + found)
+    raise_all([*problems, *found])
+    kinds = {dataset.id: str(dataset.dataset_type) for dataset in datasets}
+    kinds |= {cache.id: cache.dataset_type for cache in caches}
+    raise_all(reference_problems(datasets, kinds, around))
     text_cache = _text_cache(caches, around)
-    raise_all(whole_problems(datasets, text_cache, around.file))
-    return Dataloader(tuple(datasets), text_cache, tuple(_notices(pictures)))
+    raise_all([*training_problems(datasets, around.file), *folder_problems(datasets, text_cache, around.file)])
+    whole = [_with_filters(dataset, caches) for dataset in linked(datasets)]
+    raise_all(mask_problems(whole, around))
+    notices = (*_notices(pictures, whole, around), *cache_notices(stores, caches))
+    return Dataloader(tuple(whole), text_cache, notices)
 
 
 def _prepared(entry: dict[str, Any], around: Surroundings) -> dict[str, Any]:
@@ -102,47 +113,66 @@ def _datasets(
     for entry in entries:
         source = source_of(entry, around)
         problems += [*key_problems(entry, _KEYS, source), *refused_problems(entry, source)]
-        dataset, found = fill(DatasetConfig, _merged(entry, around), source)
+        dataset, found = fill_shaped(DatasetConfig, _merged(entry, around), source)
         problems += found
         if dataset is not None:
             datasets.append(dataset)
-            problems += [*caption_problems(dataset, source), *size_problems(dataset, source)]
-            problems += probability_problems(dataset, source)
+            problems += _combined(dataset, source, [str(problem.key) for problem in found])
     return datasets, problems + missing_folders(datasets, around.file)
 
 
+def _combined(dataset: DatasetConfig, source: Source, told: Collection[str]) -> Iterator[ConfigError]:
+    """What is wrong in keys together, but for keys of which something was ``told`` already."""
+    if not {f"{source.prefix}type", f"{source.prefix}dataset_type"}.isdisjoint(told):
+        return
+    for check in (storage_problems, caption_problems, crop_problems, size_problems, schedule_problems):
+        for problem in check(dataset, source):
+            if not any(f"{key}.".startswith(f"{problem.key}.") for key in told):
+                yield problem
+
+
 def _merged(entry: Mapping[str, Any], around: Surroundings) -> dict[str, Any]:
-    given = {key: value for key, value in entry.items() if is_given(value)}
-    beneath = around.config.data.model_dump() | {"train_batch_size": around.config.length.train_batch_size}
+    given = {key: value for key, value in entry.items() if is_given(value) and key not in REFUSED_KEYS}
+    beneath = around.config.data.model_dump(include=set(_INHERITED))
+    beneath["train_batch_size"] = around.config.length.train_batch_size
     unit = str(given.get("resolution_type", beneath["resolution_type"])).strip()
     for key in _SIZES:
         beneath[key] = in_units(beneath[key], beneath["resolution_type"], unit)
-    beneath["resolution_type"] = unit
-    # A global cache_dir_vae is a base, and skip_file_discovery is told about once: neither is inherited as it is.
-    beneath |= {"cache_dir_vae": str(around.cache_of(entry["id"])), "skip_file_discovery": None}
-    for key in ("instance_data_dir", "cache_dir_vae"):
+    beneath |= {"resolution_type": unit, "cache_dir_vae": str(around.cache_of(entry["id"]))}
+    return beneath | _resolved(given, around)
+
+
+def _resolved(given: Mapping[str, Any], around: Surroundings) -> dict[str, Any]:
+    """Paths become full paths; what is no text is left for the complaint about it."""
+    found = dict(given)
+    for key in _FOLDERS:
         if isinstance(given.get(key), str):
-            given[key] = str(around.full(given[key].strip()))
-    return beneath | given
+            found[key] = str(around.full(given[key].strip()))
+    for key in _PLACES:
+        if isinstance(given.get(key), str):
+            found[key] = around.place(given[key].strip())
+    table = given.get("parquet")
+    if isinstance(table, Mapping) and isinstance(table.get("path"), str) and is_given(table["path"]):
+        found["parquet"] = {**table, "path": around.place(table["path"].strip())}
+    return found
 
 
-def _text_cache(caches: Sequence[Mapping[str, Any]], around: Surroundings) -> Path:
-    entries = text_entries(caches)
-    chosen = next((entry for entry in entries if is_on(entry.get("default"))), entries[0] if entries else {})
-    given = chosen.get("cache_dir")
-    if isinstance(given, str) and is_given(given):
-        return around.full(given.strip())
-    if around.config.data.cache_dir_text:
-        return around.full(around.config.data.cache_dir_text)
-    return around.cache_base() / "text" / around.config.model.model_family
+def _text_cache(caches: Sequence[TextCache], around: Surroundings) -> Path:
+    chosen = default_cache(caches)
+    folder = (chosen.cache_dir if chosen else None) or around.config.data.cache_dir_text
+    return around.full(folder) if folder else around.cache_base() / "text" / around.config.model.model_family
 
 
-def _notices(entries: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    for entry in entries:
-        unread = [key for key in UNREAD_KEYS if is_on(entry.get(key))]
-        if unread:
-            yield f"data set {entry['id']}: nothing in this version reads {', '.join(unread)}"
-        for key, declared in DatasetConfig.model_fields.items():
-            facts = facts_of(declared)
-            if not facts.reads and is_given(entry.get(key)):
-                yield f"data set {entry['id']}: {key} is not read: {facts.unread}"
+def _with_filters(dataset: DatasetConfig, caches: Sequence[TextCache]) -> DatasetConfig:
+    filters = () if dataset.dataset_type == "conditioning" else filters_of(dataset.text_embeds, caches)
+    return dataset.model_copy(update={"caption_filter_list": filters})
+
+
+def _notices(
+    entries: Iterable[Mapping[str, Any]], datasets: Sequence[DatasetConfig], around: Surroundings
+) -> Iterator[str]:
+    for entry, dataset in zip(entries, datasets, strict=True):
+        for notice in (*entry_notices(entry, dataset), *idle_storage(entry, dataset)):
+            yield f"data set {dataset.id}: {notice}"
+    yield from lonely_notices(datasets)
+    yield from late_notices(datasets, around.config.length)

@@ -111,6 +111,9 @@ def _substituted(pairs: Mapping[str, Any], environ: Mapping[str, str]) -> Mappin
 def _build(given: _Given) -> RunConfig:
     sections: dict[str, Section | None] = {}
     problems: list[ConfigError] = []
+    if isinstance(given.values.get("instance_prompt"), list):
+        cure = "write the list into the entries of the data sets"
+        problems.append(given.source.problem("instance_prompt", "is one text here, not a list", cure))
     for name, kind in SECTIONS.items():
         sections[name], found = fill(kind, given.values, given.source)
         problems += found

@@ -21,33 +21,28 @@ RENAMED = {
 # Knobs that change how fast or how loudly a run goes, not what it makes: they are told, not refused.
 _UNREAD = frozenset(
     "accelerate_config accelerate_extra_args accelerate_visible_devices accelerator_cache_clear_interval "
-    "aspect_bucket_worker_count aws_max_pool_connections checkpointing_use_tempdir compress_disk_cache "
-    "conditioning_multidataset_sampling data_backend_sampling dataloader_prefetch dataloader_prefetch_qlen "
-    "debug_aspect_buckets debug_dataset_loader delete_invalid_checkpoints disable_bucket_pruning "
-    "disable_segmented_timestep_sampling disable_tf32 enable_multiprocessing gradient_checkpointing_backend "
-    "gradient_checkpointing_interval gradient_precision hub_model_id hub_model_name ignore_missing_files "
-    "image_processing_batch_size main_process_ip main_process_port max_workers model_card_note model_card_private "
-    "model_card_safe_for_work noise_offset noise_offset_probability offload_during_save offload_during_startup "
-    "override_dataset_config preserve_data_backend_cache print_filenames print_sampler_statistics read_batch_size "
-    "set_grads_to_none snr_gamma text_cache_disable text_cache_ondemand text_encoder_lr torch_num_threads "
-    "tracker_image_layout use_soft_min_snr vae_cache_scan_behaviour validation_guidance_real validation_multigpu "
-    "pretrained_evaluation_model_name_or_path eval_dataset_pooling attention_mechanism i_know_what_i_am_doing "
-    "validation_stitch_input_location strict_epoch_limit ignore_final_epochs".split()
+    "checkpointing_use_tempdir dataloader_prefetch dataloader_prefetch_qlen delete_invalid_checkpoints "
+    "disable_segmented_timestep_sampling disable_tf32 gradient_checkpointing_backend gradient_checkpointing_interval "
+    "gradient_precision hub_model_id hub_model_name main_process_ip main_process_port model_card_note "
+    "model_card_private model_card_safe_for_work noise_offset noise_offset_probability offload_during_save "
+    "offload_during_startup set_grads_to_none snr_gamma text_encoder_lr torch_num_threads tracker_image_layout "
+    "use_soft_min_snr validation_guidance_real validation_multigpu pretrained_evaluation_model_name_or_path "
+    "eval_dataset_pooling attention_mechanism i_know_what_i_am_doing validation_stitch_input_location "
+    "strict_epoch_limit ignore_final_epochs".split()
 )
 _PLANNED = frozenset(
-    "allow_dataset_oversubscription aspect_bucket_disable_rebuild checkpointing_rolling_steps "
-    "checkpoints_rolling_total_limit deepspeed_config delete_problematic_images delete_unwanted_images "
-    "disk_low_action disk_low_script disk_low_threshold distillation_config flow_beta_schedule_alpha "
-    "flow_beta_schedule_beta flow_cubic_schedule_weights flow_custom_timesteps flow_sigmoid_scale flow_timesteps_mode "
-    "flow_use_beta_schedule flow_use_uniform_schedule fsdp_enable huber_c huber_schedule init_lokr_norm init_lora "
-    "init_lora_ema init_lora_step input_perturbation input_perturbation_steps lora_alpha lora_dropout lora_rank "
-    "loss_type masked_loss_probability max_upscale_threshold modelspec_comment num_machines machine_rank "
-    "optimizer_config optimizer_release_gradients peft_lora_target_modules post_checkpoint_script post_upload_script "
-    "publishing_config push_to_hub_background quantization_config quantize_activations validate_after_epoch "
-    "validate_after_step validation_adapter_config validation_adapter_mode validation_adapter_name "
-    "validation_adapter_path validation_adapter_strength validation_external_background validation_external_script "
-    "validation_input validation_method validation_noise_scheduler validation_randomize validation_seed_source "
-    "validation_using_datasets eval_dataset_id webhook_config scheduled_sampling_max_step_offset".split()
+    "checkpointing_rolling_steps checkpoints_rolling_total_limit deepspeed_config disk_low_action disk_low_script "
+    "disk_low_threshold distillation_config flow_beta_schedule_alpha flow_beta_schedule_beta "
+    "flow_cubic_schedule_weights flow_custom_timesteps flow_sigmoid_scale flow_timesteps_mode flow_use_beta_schedule "
+    "flow_use_uniform_schedule fsdp_enable huber_c huber_schedule init_lokr_norm init_lora init_lora_ema "
+    "init_lora_step input_perturbation input_perturbation_steps lora_alpha lora_dropout lora_rank loss_type "
+    "masked_loss_probability modelspec_comment num_machines machine_rank optimizer_config optimizer_release_gradients "
+    "peft_lora_target_modules post_checkpoint_script post_upload_script publishing_config push_to_hub_background "
+    "quantization_config quantize_activations validate_after_epoch validate_after_step validation_adapter_config "
+    "validation_adapter_mode validation_adapter_name validation_adapter_path validation_adapter_strength "
+    "validation_external_background validation_external_script validation_input validation_method "
+    "validation_noise_scheduler validation_randomize validation_seed_source validation_using_datasets eval_dataset_id "
+    "webhook_config scheduled_sampling_max_step_offset".split()
 )
 _DATASET_ONLY = frozenset(
     "repeats crop crop_aspect crop_style probability id type dataset_type instance_data_dir metadata_backend "

@@ -22,6 +22,10 @@ class Surroundings:
         """``path`` below the current folder."""
         return self.cwd / Path(path).expanduser()
 
+    def place(self, path: str) -> str:
+        """A URL as it is, any other path below the current folder."""
+        return path if "://" in path else str(self.full(path))
+
     def cache_base(self) -> Path:
         """The folder of the caches that have none of their own."""
         return self.full(self.config.data.cache_dir or str(Path(self.config.report.output_dir) / "cache"))

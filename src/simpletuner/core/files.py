@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 _CHUNK = 1 << 20
 _REPLACED = ".replaced"
@@ -29,7 +30,8 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     ``durable=False`` skips the fsyncs: for caches, whose entries carry a checksum and can be made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # No two threads, processes or machines that share a disk write to one neighbour.
+    partial = path.with_name(f".{uuid4().hex}.partial")
     try:
         with partial.open("wb") as stream:
             stream.write(content)

@@ -19,10 +19,14 @@ class SampleId:
 
 @dataclass(frozen=True)
 class Use:
-    """One use of a sample. ``visit`` counts its uses over the whole run from 0, so no two uses share a draw."""
+    """One use of a sample. ``visit`` counts its uses over the whole run from 0, so no two uses share a draw.
+
+    ``epoch`` (from 0) decides where the picture is cropped, in data sets that crop anew in each epoch.
+    """
 
     sample: SampleId
     visit: int
+    epoch: int = 0
 
 
 @dataclass(frozen=True)

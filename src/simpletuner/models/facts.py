@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.linears import LinearShape
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+"""Captions to the number of tokens of each."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class FamilyFacts:
     ``class_aliases`` maps the generic names people write in a LyCORIS preset to the family's own class names;
     ``linear_shapes`` lists the adaptable layers from the transformer's ``config.json``, ``module_paths`` the dotted
     paths of all its modules; both raise KeyError when the file lacks a key. ``module_classes`` are the classes of
-    modules that hold a linear layer, sorted.
+    modules that hold a linear layer, sorted. ``count_tokens`` makes a counter from a folder in diffusers layout or a
+    hub id, or None when its tokenizer is not on disk; captions of more than ``advised_tokens`` are advised against.
     """
 
     name: str
@@ -44,6 +48,8 @@ class FamilyFacts:
     module_classes: tuple[str, ...]
     linear_shapes: Callable[[Mapping[str, Any]], tuple[LinearShape, ...]]
     module_paths: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    count_tokens: Callable[[str | Path], CountTokens | None]
+    advised_tokens: int
 
     def flavour(self, name: str | None) -> Flavour:
         """The flavour ``name``, or the default one; a ConfigError lists them when there is none of that name."""

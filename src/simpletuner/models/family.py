@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from simpletuner.core.batch import Latents
+from simpletuner.core.batch import Latents, Sizes
 from simpletuner.core.linears import LinearShape
 from simpletuner.models.facts import FamilyFacts
 
@@ -97,6 +97,11 @@ class ModelFamily(Protocol):
         """Write the weights in diffusers layout into ``folder``."""
         ...
 
-    def predict_velocity(self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
-        """Velocity (B, C, h, w), image to noise, of ``noisy`` (B, C, h, w) at ``sigma`` (B,)."""
+    def predict_velocity(
+        self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor], sizes: Sizes | None = None
+    ) -> Tensor:
+        """Velocity (B, C, H, W), image to noise, of ``noisy`` (B, C, H, W) at ``sigma`` (B,).
+
+        With ``sizes``, each row is what it would be alone at its own (h, w), and 0 in its padding.
+        """
         ...

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from simpletuner.core.batch import Batch, Latents
-from simpletuner.core.samples import SampleId, Use
+from simpletuner.core.batch import Batch, Latents, Sizes
+from simpletuner.core.samples import Use
 from simpletuner.training import draws
 
 
@@ -17,29 +18,50 @@ from simpletuner.training import draws
 class BatchMaker:
     """Makes batches. All randomness comes from ``seed`` and the uses themselves.
 
-    ``latents`` gives a sample's posterior; ``captions`` its candidate captions; ``tokens`` the ids of a caption;
-    ``unconditional`` the ids that stand in for a dropped caption, with probability ``dropout``.
+    ``latents`` gives a use's posterior (C, h, w); ``masks`` what its cells count, (1, h, w), or None for in full;
+    ``captions`` its candidate captions; ``tokens`` the ids of a caption; ``unconditional`` the ids that stand in for
+    a dropped caption, with probability ``dropout``.
     """
 
     seed: int
-    latents: Callable[[SampleId], Latents]
-    captions: Mapping[SampleId, Sequence[str]]
+    latents: Callable[[Use], Latents]
+    masks: Callable[[Use], Tensor | None]
+    captions: Callable[[Use], Sequence[str]]
     tokens: Callable[[str], Tensor]
     unconditional: Tensor
     dropout: float
 
     def make(self, uses: Sequence[Use]) -> Batch:
-        """The micro-batch of ``uses``, which lie in one bucket."""
-        drawn = [draws.latents(self.seed, use, self.latents(use.sample)) for use in uses]
+        """The micro-batch of ``uses``; rows of unequal size are padded after everything of theirs is drawn."""
+        drawn = [draws.latents(self.seed, use, self.latents(use)) for use in uses]
+        sizes = tuple((row.shape[1], row.shape[2]) for row in drawn)
         return Batch(
             uses=tuple(uses),
-            latents=torch.stack(drawn),
-            noise=torch.stack([draws.noise(self.seed, use, drawn[0].shape) for use in uses]),
+            latents=_padded(drawn),
+            noise=_padded([draws.noise(self.seed, use, row.shape) for use, row in zip(uses, drawn, strict=True)]),
             sigma=torch.stack([draws.sigma(self.seed, use) for use in uses]),
             prompts=tuple(self._prompt(use) for use in uses),
+            sizes=sizes if len(set(sizes)) > 1 else None,
+            mask=self._mask(uses, sizes),
+        )
+
+    def _mask(self, uses: Sequence[Use], sizes: Sizes) -> Tensor | None:
+        rows = [self.masks(use) for use in uses]
+        if all(row is None for row in rows):
+            return None
+        whole = torch.ones(1, 1, 1)
+        # expand() refuses a mask of another size than its picture, which padding would hide.
+        return _padded(
+            [(whole if row is None else row).expand(1, *size) for row, size in zip(rows, sizes, strict=True)]
         )
 
     def _prompt(self, use: Use) -> Tensor:
         if self.dropout > 0 and draws.drops_caption(self.seed, use, self.dropout):
             return self.unconditional
-        return self.tokens(draws.caption(self.seed, use, self.captions[use.sample]))
+        return self.tokens(draws.caption(self.seed, use, self.captions(use)))
+
+
+def _padded(rows: Sequence[Tensor]) -> Tensor:
+    """Rows (C, h, w) as (B, C, H, W), with zeros at the bottom and right of the smaller ones."""
+    height, width = (max(row.shape[axis] for row in rows) for axis in (1, 2))
+    return torch.stack([pad(row, (0, width - row.shape[2], 0, height - row.shape[1])) for row in rows])

@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from simpletuner.core.batch import Sizes
 from simpletuner.core.errors import NonFiniteError
 from simpletuner.core.events import Emit, StepDone
 from simpletuner.core.keyed import derive_seed
@@ -142,9 +143,9 @@ def _micro_batch(engine: Engine, uses: Sequence[Use], prior: Predict | None, wei
 
 
 def _base_model(engine: Engine) -> Predict:
-    def predict(noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
+    def predict(noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor], sizes: Sizes | None) -> Tensor:
         with engine.model.strength(0.0):
-            velocity: Tensor = engine.model(noisy, sigma, prompts)
+            velocity: Tensor = engine.model(noisy, sigma, prompts, sizes)
         return velocity
 
     return predict

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from simpletuner.adapters.lycoris import LycorisAdapter
+from simpletuner.core.batch import Sizes
 from simpletuner.models.family import ModelFamily
 
 
@@ -32,10 +33,10 @@ class TrainedModel(nn.Module):
         self.denoiser = denoiser
         self.adapter = adapter
 
-    def forward(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
-        """Velocity (B, C, h, w), image to noise, at ``noisy`` (B, C, h, w) and ``sigma`` (B,)."""
+    def forward(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor], sizes: Sizes | None = None) -> Tensor:
+        """Velocity (B, C, H, W), image to noise, at ``noisy`` (B, C, H, W) and ``sigma`` (B,)."""
         with torch.autocast(noisy.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            return self.family.predict_velocity(self.denoiser, noisy, sigma, prompts)
+            return self.family.predict_velocity(self.denoiser, noisy, sigma, prompts, sizes)
 
     def trainable(self) -> dict[str, Parameter]:
         """The parameters that an update changes, by name, in a fixed order."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from diffusers import OmniGenTransformer2DModel
 from diffusers.pipelines.omnigen.processor_omnigen import OmniGenCollator
 from torch import Tensor
 
-from simpletuner.core.batch import Batch
+from simpletuner.core.batch import Batch, Sizes
 from simpletuner.core.samples import SampleId, Use
 from simpletuner.models.omnigen.family import OmniGen
-from simpletuner.models.omnigen.forward import forward
+from simpletuner.models.omnigen.forward import forward, key_mask
 from simpletuner.models.omnigen.prompt import collate
 from simpletuner.training.step import row_losses
 from tests.models.omnigen.tiny_model import random_omnigen
@@ -70,7 +72,7 @@ def batch_of(rows: list[int], lengths: list[int]) -> Batch:
 def losses_and_gradient(model: OmniGenTransformer2DModel, batch: Batch, row: int) -> tuple[Tensor, Tensor]:
     family = OmniGen()
     model.zero_grad()
-    losses = row_losses(lambda noisy, sigma, prompts: family.predict_velocity(model, noisy, sigma, prompts), batch, CPU)
+    losses = row_losses(lambda *seen: family.predict_velocity(model, *seen), batch, CPU)
     losses[row].backward()
     return losses.detach(), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
@@ -97,6 +99,95 @@ def test_at_1344x768_a_short_row_is_unchanged_by_a_long_neighbour() -> None:
     assert (together[:1] - alone).abs().max() < 1e-5 * alone.abs().max()
     assert (together[1:] - long_alone).abs().max() < 1e-5 * alone.abs().max()
     assert (long_alone - long_theirs).abs().max() < 1e-4 * long_theirs.abs().max()
+
+
+SIZES: Sizes = ((8, 8), (6, 12), (4, 4), (12, 6))
+
+
+def mixed_batch(sizes: Sizes, lengths: list[int], filling: float = 0.0) -> Batch:
+    """Rows of ``sizes``, each with its own draws; ``filling`` is what the padding holds."""
+    height, width = (max(edges) for edges in zip(*sizes, strict=True))
+    latents, noise = torch.full((2, len(sizes), 4, height, width), filling)
+    for row, (h, w) in enumerate(sizes):
+        draws = torch.Generator().manual_seed(row)
+        latents[row, :, :h, :w], noise[row, :, :h, :w] = torch.randn(2, 4, h, w, generator=draws)
+    return Batch(
+        uses=tuple(Use(SampleId("d", str(row)), 0) for row in range(len(sizes))),
+        latents=latents,
+        noise=noise,
+        sigma=torch.linspace(0.1, 0.9, len(sizes)),
+        prompts=tuple(prompt(length) for length in lengths),
+        sizes=sizes,
+    )
+
+
+def alone(batch: Batch, row: int) -> Batch:
+    assert batch.sizes is not None
+    height, width = batch.sizes[row]
+    return Batch(
+        uses=batch.uses[row : row + 1],
+        latents=batch.latents[row : row + 1, :, :height, :width],
+        noise=batch.noise[row : row + 1, :, :height, :width],
+        sigma=batch.sigma[row : row + 1],
+        prompts=batch.prompts[row : row + 1],
+    )
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("lengths", [[9, 9, 9, 9], [6, 19, 11, 19]])
+def test_a_picture_among_others_of_other_sizes_costs_what_it_costs_alone(
+    lengths: list[int], *, recompute: bool
+) -> None:
+    model, batch = random_omnigen(std=0.2), mixed_batch(SIZES, lengths)
+    OmniGen().set_recompute(model, enabled=recompute)
+    for row in range(len(SIZES)):
+        together, gradient = losses_and_gradient(model, batch, row)
+        loss, gradient_alone = losses_and_gradient(model, alone(batch, row), 0)
+        assert abs(together[row] - loss[0]) < 1e-5 * loss[0]
+        assert (gradient - gradient_alone).abs().max() < 1e-5 * gradient_alone.abs().max()
+
+
+def test_each_row_of_a_mixed_batch_equals_diffusers_on_that_picture_alone_and_its_padding_is_zero() -> None:
+    model, batch = random_omnigen(std=0.2), mixed_batch(SIZES, [6, 19, 11, 19], filling=1e4)
+    clock, texts = 1 - batch.sigma, collate(batch.prompts, CPU)
+    with torch.no_grad():
+        ours = forward(model, batch.noise, clock, texts, SIZES)
+        for row, (h, w) in enumerate(SIZES):
+            own = alone(batch, row)
+            theirs = reference(model, own.noise, 1 - own.sigma, list(own.prompts))
+            assert (ours[row, :, :h, :w] - theirs[0]).abs().max() < 1e-5 * theirs.abs().max()
+            assert ours[row, :, h:].count_nonzero() == ours[row, :, :, w:].count_nonzero() == 0
+
+
+@pytest.mark.parametrize("filling", [1e4, math.nan])
+def test_what_the_padding_of_a_mixed_batch_holds_changes_nothing(filling: float) -> None:
+    model, lengths = random_omnigen(), [6, 19, 11, 19]
+    clean = losses_and_gradient(model, mixed_batch(SIZES, lengths), 1)
+    filled = losses_and_gradient(model, mixed_batch(SIZES, lengths, filling), 1)
+    assert torch.equal(clean[0], filled[0])
+    assert torch.equal(clean[1], filled[1])
+
+
+def test_sizes_that_every_row_fills_change_nothing_and_equal_areas_need_no_mask() -> None:
+    model, texts = random_omnigen(), collate([prompt(9, 0), prompt(9, 1)], CPU)
+    latents, clock = torch.randn(2, 4, 6, 12), torch.tensor([0.2, 0.6])
+    with torch.no_grad():
+        plain = forward(model, latents, clock, texts)
+        assert (forward(model, latents, clock, texts, ((6, 12), (6, 12))) - plain).abs().max() < 1e-6
+    assert key_mask(texts, torch.tensor([18, 18])) is None
+    mask = key_mask(texts, torch.tensor([3, 1]))
+    assert mask is not None
+    assert mask[:, 0, 0].tolist() == [[True] * 13, [True] * 11 + [False] * 2]
+
+
+def test_a_picture_past_4096_positions_leaves_a_small_neighbour_on_the_short_factors() -> None:
+    model = random_omnigen(num_layers=2, hidden_size=32, num_attention_heads=2, num_key_value_heads=2, std=0.2)
+    batch = mixed_batch(((8, 10), (96, 172)), [12, 12])
+    for row in (0, 1):
+        together, gradient = losses_and_gradient(model, batch, row)
+        loss, gradient_alone = losses_and_gradient(model, alone(batch, row), 0)
+        assert abs(together[row] - loss[0]) < 1e-5 * loss[0]
+        assert (gradient - gradient_alone).abs().max() < 1e-5 * gradient_alone.abs().max()
 
 
 def test_recomputing_blocks_changes_no_gradient() -> None:

@@ -9,6 +9,7 @@ import torch
 from diffusers import OmniGenTransformer2DModel
 from torch import Tensor, nn
 
+from simpletuner.core.batch import Sizes
 from simpletuner.core.linears import LinearShape
 from simpletuner.models.family import Codec, LatentSpec, MemorySaving, TextReader
 from simpletuner.models.loading import load_checked, quiet_diffusers
@@ -60,7 +61,10 @@ class OmniGen:
         stored.load_state_dict(denoiser.state_dict())
         stored.save_pretrained(folder)
 
-    def predict_velocity(self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
+    def predict_velocity(
+        self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor], sizes: Sizes | None = None
+    ) -> Tensor:
         """Velocity from image to noise, float32. OmniGen's clock runs from noise to image, and so does its answer."""
         assert isinstance(denoiser, OmniGenTransformer2DModel)
-        return -forward(denoiser, noisy.to(denoiser.dtype), 1 - sigma, collate(prompts, noisy.device)).float()
+        texts = collate(prompts, noisy.device)
+        return -forward(denoiser, noisy.to(denoiser.dtype), 1 - sigma, texts, sizes).float()

@@ -8,6 +8,7 @@ from typing import Any
 
 from simpletuner.core.linears import LinearShape
 from simpletuner.models.facts import FamilyFacts, Flavour
+from simpletuner.models.omnigen.token_count import count_tokens
 
 BLOCK = "OmniGenBlock"
 ATTENTION = "Attention"
@@ -66,4 +67,6 @@ FACTS = FamilyFacts(
     module_classes=("AdaLayerNorm", ATTENTION, "Linear", "ModuleList", BLOCK, FEED_FORWARD, "TimestepEmbedding"),
     linear_shapes=linear_shapes,
     module_paths=module_paths,
+    count_tokens=count_tokens,
+    advised_tokens=122,
 )

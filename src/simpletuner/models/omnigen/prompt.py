@@ -13,17 +13,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from simpletuner.models.omnigen.template import instruction
+
 PAD_TOKEN_ID = 2
-UNCONDITIONAL = "<cfg>"
-"""The instruction that training puts in place of a dropped caption (the official trainer's)."""
-
-_BEFORE = "<|user|>\nGenerate an image according to the following instructions\n"
-_AFTER = "<|end|>\n<|assistant|>\n<|diffusion|>"
-
-
-def instruction(prompt: str) -> str:
-    """The chat text that OmniGen reads for ``prompt``."""
-    return f"{_BEFORE}{prompt}{_AFTER}"
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Tensor:

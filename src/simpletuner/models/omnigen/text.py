@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from simpletuner.models.loading import load_pretrained
-from simpletuner.models.omnigen.prompt import UNCONDITIONAL, instruction, tokenize
+from simpletuner.models.omnigen.prompt import tokenize
+from simpletuner.models.omnigen.template import UNCONDITIONAL, instruction
 
 
 def reference_negative() -> str:

@@ -1,0 +1,162 @@
+"""`simpletuner cache`: fill the caches and stop, remove what no data set uses, say why an entry is (not) used."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from simpletuner.assemble.caching import Cacher
+from simpletuner.assemble.datasets import token_reader
+from simpletuner.assemble.mishaps import mishaps_named
+from simpletuner.assemble.prepared import Prepared
+from simpletuner.assemble.run import load_codec
+from simpletuner.assemble.stage import Stage, ranks_of, set_stage
+from simpletuner.assemble.survey import around_of, survey
+from simpletuner.assemble.weights import choose_weights
+from simpletuner.config.conditioning_rules import MASKS
+from simpletuner.config.load import LoadedRun
+from simpletuner.core.errors import ConfigError
+from simpletuner.core.events import Emit, Notice
+from simpletuner.data.cache.explain import explain_entry, explain_picture
+from simpletuner.data.cache.keys import token_key
+from simpletuner.data.cache.prune import prune
+from simpletuner.data.cache.store import TensorStore
+from simpletuner.models.family import TextReader
+
+
+@dataclass(frozen=True)
+class Caches:
+    """Every data set of a run with its cache, and what makes them."""
+
+    stage: Stage
+    cacher: Cacher
+    prepared: Mapping[str, Prepared]
+    text: TextReader
+
+
+def open_caches(loaded: LoadedRun, emit: Emit) -> Caches:
+    """Survey every data set, those for evaluation and those of masks too. Loads the VAE and the tokenizer."""
+    stage = set_stage(loaded, None, emit)
+    ranks = ranks_of(stage.accelerator)
+    weights = choose_weights(loaded, stage.family.facts)
+    around = around_of(loaded, stage.seed, stage.family.facts.longest_edge, ranks)
+    cacher = Cacher(load_codec(stage, weights.source), loaded.config.data, ranks, emit)
+    text = stage.family.load_text(weights.source, builtin_negative=weights.builtin_negative)
+    return Caches(stage, cacher, cacher.prepare(survey(loaded.datasets, around, emit)), text)
+
+
+def fill(loaded: LoadedRun, emit: Emit) -> None:
+    """Make every latent, mask and caption of the first epoch. Processes that torchrun started share the work."""
+    with mishaps_named(Path(loaded.config.report.output_dir)):
+        caches = open_caches(loaded, emit)
+        for made in caches.prepared.values():
+            if made.config.conditioning_type not in MASKS:
+                emit(Notice(f'data set "{made.config.id}": {_filled(caches.cacher, made)}'))
+        if caches.cacher.ranks.is_first:
+            token_reader(_captioned(caches), caches.text, loaded.text_cache, emit)
+
+
+def _filled(cacher: Cacher, made: Prepared) -> str:
+    """Make what one data set needs; what was done."""
+    if made.config.vae_cache_disable:
+        return "nothing is kept (vae_cache_disable)"
+    share = cacher.fill(made)
+    for item in share.dropped:
+        cacher.emit(Notice(f"left out {item.file}: {item.reason} ({item.cure})", level="warning"))
+    return f"{share.encoded} made, {share.reused} there already, {len(share.dropped)} left out"
+
+
+def prune_caches(loaded: LoadedRun, emit: Emit) -> None:
+    """Remove from the cache folders of a run everything that its data sets do not use in their first epoch."""
+    caches = open_caches(loaded, emit)
+    for made in caches.prepared.values():
+        made.read_all()
+    used = _used(caches)
+    for folder in sorted(used):
+        removed = prune(TensorStore(folder), used[folder])
+        told = f"{removed.removed} files removed ({removed.bytes / 1e6:.1f} MB), {removed.kept} entries kept"
+        emit(Notice(f"{folder}: {told}"))
+
+
+def _used(caches: Caches) -> dict[Path, set[str]]:
+    """The keys in use, by folder; data sets may share one."""
+    used: dict[Path, set[str]] = defaultdict(set)
+    for made in caches.prepared.values():
+        latents = made.keys(0) if made.config.conditioning_type not in MASKS else frozenset()
+        used[Path(made.config.cache_dir_vae)] |= latents
+        if made.masks is not None:
+            used[made.masks.folder] |= made.masks.keys(made.arrangement(0).entries)
+    fingerprint = caches.text.fingerprint()
+    captions = {caption for made in _captioned(caches) for caption in made.all_captions()}
+    used[caches.stage.loaded.text_cache] |= {token_key(caption, fingerprint) for caption in captions}
+    return used
+
+
+def _captioned(caches: Caches) -> list[Prepared]:
+    """The data sets whose captions are read."""
+    return [made for made in caches.prepared.values() if made.config.dataset_type != "conditioning"]
+
+
+def explain_file(loaded: LoadedRun, file: Path, emit: Emit) -> None:
+    """Say of a picture, or of a cache entry, whether and why it is used. Raises ConfigError for any other file."""
+    caches = open_caches(loaded, emit)
+    if file.suffix == ".safetensors":
+        lines = explain_entry(file, _expected(caches))
+    else:
+        lines = [line for made in caches.prepared.values() for line in _of_picture(made, caches.prepared, file)]
+    if not lines:
+        folders = ", ".join(sorted({made.surveyed.scanned.where for made in caches.prepared.values()}))
+        raise ConfigError(f"no data set of this run holds it ({folders})", file=file, key="--explain")
+    for line in lines:
+        emit(Notice(line))
+
+
+def _expected(caches: Caches) -> dict[str, dict[str, str]]:
+    """What the latent of each picture is made of now, by sample."""
+    found: dict[str, dict[str, str]] = {}
+    for made in caches.prepared.values():
+        made.read_all()
+        for entry in made.entries(0):
+            digest = made.cache.digests.get(entry.sample.path)
+            name, crop = str(entry.sample), entry.crop
+            # A reference has as many latents as there are pictures that it belongs to.
+            name += f" at {entry.placement.target}, crop {crop.left},{crop.top}" if name in found else ""
+            if digest is not None:
+                found[name] = made.latents_in.ingredients(entry, digest)
+    return found
+
+
+def _of_picture(made: Prepared, others: Mapping[str, Prepared], file: Path) -> list[str]:
+    """What one data set says of a picture, by its path inside the set or on disk; nothing when it is not there."""
+    surveyed, head = made.surveyed, f'data set "{made.config.id}":'
+    path = path_inside(surveyed.scanned.where, file)
+    dropped = [item for item in (*surveyed.scanned.dropped, *surveyed.later) if item.file == path]
+    if dropped:
+        return [f"{head} {path} is left out: {item.reason} ({item.cure})" for item in dropped]
+    if path not in surveyed.scanned.table:
+        beyond = made.config.max_num_samples is not None and surveyed.source.version(path)
+        return [f"{head} {path} is left out: max_num_samples keeps {len(surveyed.scanned.table)}"] if beyond else []
+    if made.config.conditioning_type in MASKS:
+        return [f"{head} {path} is the mask of {', '.join(_masked(path, made, others)) or 'no picture'}"]
+    cache, vae = made.cache, made.latents_in.fingerprint
+    found = [explain_picture(entry, cache.source, cache.digests, cache.store, vae) for entry in made.places(path)]
+    return [head, *(line for lines in found for line in lines)]
+
+
+def _masked(mask: str, masks: Prepared, others: Mapping[str, Prepared]) -> list[str]:
+    """The pictures that a mask belongs to."""
+    name = masks.config.id
+    return [
+        f"{user}/{path}"
+        for user, made in others.items()
+        for path, partner in made.surveyed.partners.get(name, {}).items()
+        if partner == mask
+    ]
+
+
+def path_inside(where: str, file: Path) -> str:
+    """The path of a file inside a source at ``where``: relative to a local folder that holds it, else as written."""
+    full, root = file.absolute(), Path(where).absolute()
+    return full.relative_to(root).as_posix() if full.is_relative_to(root) else file.as_posix()

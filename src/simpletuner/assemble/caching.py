@@ -1,0 +1,138 @@
+"""Data sets with their caches: every latent, mask and caption of the first epoch made, by all processes together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from simpletuner.assemble.prepared import Prepared
+from simpletuner.assemble.survey import Surveyed, index_path
+from simpletuner.config.conditioning_rules import MASKS
+from simpletuner.config.data import DataConfig
+from simpletuner.core.events import Emit, StageProgress
+from simpletuner.core.ranks import Ranks
+from simpletuner.data.cache.fill import FillSettings
+from simpletuner.data.cache.latents import ImageCodec
+from simpletuner.data.cache.masks import MaskKind, MasksOnDemand
+from simpletuner.data.cache.store import TensorStore
+from simpletuner.data.entries import Dropped, PictureError
+from simpletuner.data.files.digests import Digests
+from simpletuner.data.files.index import open_index
+from simpletuner.data.files.snapshot import Share, read_share, write_share
+
+# More threads than this only wait for each other: decoding is what they do.
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Cacher:
+    """What makes caches: the codec, the options that say how, and the processes that share the work."""
+
+    codec: ImageCodec
+    options: DataConfig
+    ranks: Ranks
+    emit: Emit
+
+    def prepare(self, surveyed: Mapping[str, Surveyed]) -> dict[str, Prepared]:
+        """Each data set with what its cache needs; nothing is made yet.
+
+        Raises DataError when a strict reference has another shape than its picture.
+        """
+        digests = {name: Digests(found.scanned.table.digests) for name, found in surveyed.items()}
+        prepared = {name: self._prepared(found, surveyed, digests) for name, found in surveyed.items()}
+        for name, made in prepared.items():
+            if made.config.conditioning_type == "reference_strict":
+                made.borrow_from([user for user in prepared.values() if name in user.config.conditioning_data])
+        return prepared
+
+    def _prepared(self, found: Surveyed, others: Mapping[str, Surveyed], digests: Mapping[str, Digests]) -> Prepared:
+        how = FillSettings(
+            batch_size=self.options.vae_batch_size,
+            read_ahead=self.options.read_batch_size,
+            workers=min(self.options.max_workers, _THREADS),
+            ranks=self.ranks.count,
+            rank=self.ranks.rank,
+        )
+        masks = _masks(found, others, digests)
+        return Prepared(found, digests[found.config.id], self.codec, how, masks)
+
+    def fill(self, prepared: Prepared) -> Share:
+        """Make the latents and masks of the first epoch; what cannot be decoded is dropped from the data set.
+
+        What every process did is told to all of them. Raises DataError when no picture is left.
+        """
+        filled = prepared.fill(0, self.emit)
+        dropped = (*filled.dropped, *self._fill_masks(prepared, {item.file for item in filled.dropped}))
+        share = self._exchanged(prepared, Share(prepared.cache.digests.learned, dropped, filled.encoded, filled.reused))
+        learn(prepared, share.learned, self.ranks)
+        _leave_out(prepared, share.dropped)
+        return share
+
+    def _fill_masks(self, prepared: Prepared, gone: set[str]) -> list[Dropped]:
+        """Every mask once, so that one that cannot be used is known before training. Each process does its own."""
+        entries = prepared.arrangement(0).entries
+        dropped: list[Dropped] = []
+        if prepared.masks is None or prepared.config.vae_cache_disable:
+            return dropped
+        for place in range(self.ranks.rank, len(entries), self.ranks.count):
+            entry = entries[place]
+            try:
+                if entry.sample.path not in gone:
+                    prepared.masks(entry)
+            except PictureError as error:
+                dropped.append(_unmasked(entry.sample.path, error))
+            self.emit(StageProgress("init_vae_cache", f"masks ({prepared.config.id})", place + 1, len(entries)))
+        return dropped
+
+    def _exchanged(self, prepared: Prepared, mine: Share) -> Share:
+        """What all processes did, in the order of their ranks."""
+        if self.ranks.count == 1:
+            return mine
+        folder, name = Path(prepared.config.cache_dir_vae), prepared.config.id
+        write_share(folder / f"filled-{name}-{self.ranks.rank}.json", mine)
+        self.ranks.wait()
+        shares = [read_share(folder / f"filled-{name}-{rank}.json") for rank in range(self.ranks.count)]
+        self.ranks.wait()
+        (folder / f"filled-{name}-{self.ranks.rank}.json").unlink()
+        return together(shares)
+
+
+def together(shares: Sequence[Share]) -> Share:
+    """Several shares as one."""
+    return Share(
+        learned={path: fact for share in shares for path, fact in share.learned.items()},
+        dropped=tuple(sorted((item for share in shares for item in share.dropped), key=lambda item: item.file)),
+        encoded=sum(share.encoded for share in shares),
+        reused=sum(share.reused for share in shares),
+    )
+
+
+def learn(prepared: Prepared, learned: Mapping[str, tuple[str, str]], ranks: Ranks) -> None:
+    """Note digests where the next start finds them; rank 0 alone opens the index."""
+    prepared.cache.digests.add(learned)
+    if ranks.is_first and learned:
+        with open_index(index_path(prepared.config)) as index:
+            index.learn_digests(learned)
+
+
+def _leave_out(prepared: Prepared, dropped: Sequence[Dropped]) -> None:
+    paths = frozenset(item.file for item in dropped)
+    prepared.go_on_with(prepared.surveyed.without(dropped, paths))
+
+
+def _unmasked(path: str, error: PictureError) -> Dropped:
+    """A picture that is left out for its mask; nothing is wrong with its own file."""
+    dropped = error.dropped(path)
+    return replace(dropped, reason=f"its mask {error.file}: {dropped.reason}", cause="partner")
+
+
+def _masks(found: Surveyed, others: Mapping[str, Surveyed], digests: Mapping[str, Digests]) -> MasksOnDemand | None:
+    """The reader of a data set's masks, or None when it has none."""
+    named = [name for name in found.config.conditioning_data if others[name].config.conditioning_type in MASKS]
+    if not named:
+        return None
+    masks = others[named[0]]
+    kind = MaskKind(binary=masks.config.conditioning_type == "segmentation", keep=not found.config.vae_cache_disable)
+    store = TensorStore(Path(masks.config.cache_dir_vae))
+    return MasksOnDemand(masks.source, digests[named[0]], store, found.partners[named[0]], kind)

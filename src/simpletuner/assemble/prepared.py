@@ -1,0 +1,170 @@
+"""One data set, ready to be trained on: its places in each epoch, its captions, readers of its latents and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from torch import Tensor
+
+from simpletuner.assemble.survey import Surveyed
+from simpletuner.core.batch import Latents
+from simpletuner.core.errors import DataError
+from simpletuner.core.events import Emit
+from simpletuner.core.samples import Use
+from simpletuner.data.cache.decode import first_read
+from simpletuner.data.cache.fill import Filled, FillSettings, LatentCache, fill_latents
+from simpletuner.data.cache.latents import ImageCodec, LatentStore, steady
+from simpletuner.data.cache.masks import MasksOnDemand
+from simpletuner.data.cache.ondemand import LatentsOnDemand
+from simpletuner.data.cache.store import TensorStore
+from simpletuner.data.entries import Entry, PictureError
+from simpletuner.data.files.digests import Digests
+from simpletuner.data.places.arrange import Arrangement
+
+# How far the shape of a strict reference may be from that of its picture.
+_TOLERANCE = 0.01
+_NAMED = 5
+
+
+class Prepared:
+    """``surveyed`` with its cache. The latents of an epoch are made when it begins, unless they are on demand."""
+
+    def __init__(
+        self, surveyed: Surveyed, digests: Digests, codec: ImageCodec, how: FillSettings, masks: MasksOnDemand | None
+    ) -> None:
+        config = surveyed.config
+        store = TensorStore(Path(config.cache_dir_vae))
+        self.surveyed = surveyed
+        self.config = config
+        self.cache = LatentCache(surveyed.source, digests, store, codec)
+        self.latents_in = LatentStore(store, codec.fingerprint())
+        self._how = how
+        self.masks = masks
+        alike = steady(codec, how.batch_size)
+        self._latents = LatentsOnDemand(surveyed.source, digests, store, alike, keep=not config.vae_cache_disable)
+        # Of the epoch that is trained, and of the one before it.
+        self.arrangement = lru_cache(maxsize=2)(self._arranged)
+        self._users: Sequence[Prepared] = ()
+        self._filled: int | None = None
+
+    def _arranged(self, epoch: int) -> Arrangement:
+        return self.surveyed.in_epoch(epoch)
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether latents are made when they are used."""
+        return self.config.vae_cache_ondemand or self.config.vae_cache_disable
+
+    def borrow_from(self, users: Sequence[Prepared]) -> None:
+        """Take sizes and windows from the pictures of ``users``, to which these belong (`reference_strict`).
+
+        Raises DataError when the shape of one is not that of its picture.
+        """
+        for user in users:
+            _require_shapes(self.surveyed, user.surveyed)
+        self._users = tuple(users)
+
+    def entries(self, epoch: int) -> Sequence[Entry]:
+        """Every latent of an epoch. A strict reference has one for each picture that it belongs to."""
+        if not self._users:
+            return self.arrangement(epoch).entries
+        return [entry for user in self._users for entry in self._borrowed(user, epoch)]
+
+    def places(self, path: str) -> Sequence[Entry]:
+        """The latents of one picture in the first epoch."""
+        if not self._users:
+            return [self.arrangement(0).entry(self.surveyed.scanned.table.row(path))]
+        return [entry for entry in self.entries(0) if entry.sample.path == path]
+
+    def _borrowed(self, user: Prepared, epoch: int) -> Iterator[Entry]:
+        table, partners = self.surveyed.scanned.table, user.surveyed.partners[self.config.id]
+        own = self.arrangement(epoch)
+        for theirs in user.arrangement(epoch).entries:
+            path = partners[theirs.sample.path]
+            if path in table:
+                yield replace(own.entry(table.row(path)), placement=theirs.placement, crop=theirs.crop)
+
+    def fill(self, epoch: int, emit: Emit) -> Filled:
+        """Make the latents of an epoch (from 0) that are not in the cache."""
+        self._filled = epoch
+        return fill_latents(self.entries(epoch), self.cache, self._how, emit, self.config.id)
+
+    def go_on_with(self, surveyed: Surveyed) -> None:
+        """Use what is left of the data set."""
+        self.surveyed = surveyed
+        self.arrangement.cache_clear()
+
+    def begin(self, epoch: int, emit: Emit) -> None:
+        """Be ready for an epoch whose windows may differ from those before; clear what only the last one used."""
+        spec = self.arrangement(epoch).spec
+        if self.config.vae_cache_disable or not spec.epochs_differ:
+            return
+        # A run that goes on in a later epoch has filled the first one when it started.
+        over = {epoch - 1, epoch - 1 if self._filled is None else self._filled} - {epoch, -1}
+        if not self.on_demand:
+            self.fill(epoch, emit)
+        for old in over if spec.anew else ():
+            self._clear(old, epoch)
+
+    def _clear(self, old: int, epoch: int) -> None:
+        """Remove what the epoch ``old`` used and ``epoch`` does not."""
+        for key in self.keys(old) - self.keys(epoch):
+            self.cache.store.remove(key)
+        if self.masks is not None:
+            before, now = (self.masks.keys(self.arrangement(number).entries) for number in (old, epoch))
+            self.masks.remove(before - now)
+
+    def keys(self, epoch: int) -> frozenset[str]:
+        """The cache keys of an epoch's latents, of pictures whose bytes have been read."""
+        known = ((entry, self.cache.digests.get(entry.sample.path)) for entry in self.entries(epoch))
+        return frozenset(self.latents_in.key(entry, digest) for entry, digest in known if digest is not None)
+
+    def read_all(self) -> None:
+        """Know the digest of every picture; one that cannot be read stays unknown."""
+        for path in self.surveyed.scanned.table.paths:
+            with suppress(PictureError):
+                first_read(self.cache.source, self.cache.digests, path)
+
+    def latents(self, use: Use) -> Latents:
+        """The posterior of one use, (C, h, w)."""
+        return self._latents(self._entry(use))
+
+    def mask(self, use: Use) -> Tensor | None:
+        """The weight of each latent cell of one use, (1, h, w) in [0, 1]; None without a mask."""
+        return self.masks(self._entry(use)) if self.masks is not None else None
+
+    def captions(self, use: Use) -> Sequence[str]:
+        """The candidate captions of one use."""
+        table = self.surveyed.scanned.table
+        return table.captions[table.row(use.sample.path)]
+
+    def all_captions(self) -> Sequence[str]:
+        """Every candidate caption of every picture."""
+        return [caption for candidates in self.surveyed.scanned.table.captions for caption in candidates]
+
+    def _entry(self, use: Use) -> Entry:
+        return self.arrangement(use.epoch).entry(self.surveyed.scanned.table.row(use.sample.path))
+
+
+def _require_shapes(references: Surveyed, user: Surveyed) -> None:
+    """Scaled to the size of another shape, a reference would lie askew on its picture."""
+    table, theirs = references.scanned.table, user.scanned.table
+    partners = user.partners[references.config.id]
+    wrong = []
+    for row, path in enumerate(theirs.paths):
+        other = table.row(partners[path])
+        shapes = [int(found.widths[at]) / int(found.heights[at]) for found, at in ((theirs, row), (table, other))]
+        if abs(shapes[1] / shapes[0] - 1) > _TOLERANCE:
+            wrong.append(partners[path])
+    if wrong:
+        named = ", ".join(wrong[:_NAMED]) + (f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else "")
+        raise DataError(
+            f'{len(wrong)} pictures have another shape than their pictures in data set "{user.config.id}": {named}',
+            file=references.scanned.where,
+            key=references.config.id,
+            cure="save each at the shape of its picture, or use conditioning_type reference_loose",
+        )

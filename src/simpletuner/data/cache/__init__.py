@@ -1,0 +1,1 @@
+"""What is made of pictures and captions, kept in files named by their content."""

@@ -1,0 +1,232 @@
+"""Encode the pictures that have no latent yet."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from torch import Tensor
+
+from simpletuner.core.batch import Latents
+from simpletuner.core.events import Emit, StageProgress
+from simpletuner.core.keyed import derive_seed, keyed_random
+from simpletuner.data.cache.decode import picture_pixels
+from simpletuner.data.cache.latents import ImageCodec, LatentStore, encode, is_finite, steady
+from simpletuner.data.cache.store import TensorStore
+from simpletuner.data.entries import Dropped, Entry, PictureError
+from simpletuner.data.files.ahead import Behind, ahead
+from simpletuner.data.files.digests import Digests
+from simpletuner.data.files.headers import quiet_pillow
+from simpletuner.data.places.geometry import Size
+from simpletuner.data.sources.base import Source
+
+
+@dataclass(frozen=True)
+class LatentCache:
+    """Where the latents of a data set come from, what makes them, and where they go."""
+
+    source: Source
+    digests: Digests
+    store: TensorStore
+    codec: ImageCodec
+
+
+@dataclass(frozen=True)
+class FillSettings:
+    """How to fill: pictures encoded together (``batch_size``), decoded pictures that may be in memory, or two batches
+    where that is more (``read_ahead``), threads that read and that write (``workers``), and this process's share.
+    """
+
+    batch_size: int
+    read_ahead: int = 25
+    workers: int = 4
+    ranks: int = 1
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a filling did with this process's share. ``dropped`` is sorted by file."""
+
+    dropped: tuple[Dropped, ...]
+    encoded: int
+    reused: int
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A picture that was read: with ``pixels`` when its latent is still to be made."""
+
+    entry: Entry
+    digest: str
+    pixels: Tensor | None
+
+
+@dataclass
+class _Tally:
+    """What the filling has done so far."""
+
+    dropped: list[Dropped] = field(default_factory=list)
+    encoded: int = 0
+    reused: int = 0
+
+    @property
+    def done(self) -> int:
+        return len(self.dropped) + self.encoded + self.reused
+
+
+def fill_latents(entries: Iterable[Entry], cache: LatentCache, how: FillSettings, emit: Emit, label: str) -> Filled:
+    """Make every picture a latent that has none: ``mean`` and ``logvar``, (C, h, w) float32.
+
+    An entry whose file is known and whose key is there is reused unopened: damage is found, and mended, when it is
+    used. Pictures of one size are encoded together. A picture that cannot be decoded, changed its size since the scan
+    or gives a non-finite latent is dropped, with the reason. What is done is kept when the filling is interrupted.
+
+    ``how.ranks`` processes divide the pictures by path. Processes that know nothing of each other may fill one folder
+    too: each takes its batches in an order of its own and passes over what another one has made.
+
+    Raises:
+        OSError: the cache cannot be written.
+    """
+    filling = _Filling(cache, how)
+    missing = filling.missing(entries)
+    total = filling.tally.done + len(missing)
+    # Closed by name: an exception keeps the frame alive, and with it the threads.
+    with quiet_pillow(), closing(filling.run(missing)) as progress:
+        for done in progress:
+            emit(StageProgress("init_vae_cache", f"VAE cache progress ({label})", done, total))
+    tally = filling.tally
+    return Filled(tuple(sorted(tally.dropped, key=lambda item: item.file)), tally.encoded, tally.reused)
+
+
+class _Filling:
+    """One call of :func:`fill_latents`."""
+
+    def __init__(self, cache: LatentCache, how: FillSettings) -> None:
+        self.tally = _Tally()
+        self._source = cache.source
+        self._digests = cache.digests
+        self._codec = steady(cache.codec, how.batch_size)
+        self._latents = LatentStore(cache.store, cache.codec.fingerprint())
+        self._store = cache.store
+        self._how = how
+        self._batch: list[_Prepared] = []
+
+    def missing(self, entries: Iterable[Entry]) -> list[Entry]:
+        """This process's entries that are not known to be there. Touches neither a picture nor a cache file."""
+        there = self._store.keys()
+        missing: list[Entry] = []
+        for entry in entries:
+            if not self._is_mine(entry):
+                continue
+            digest = self._digests.get(entry.sample.path)
+            if digest is not None and self._latents.key(entry, digest) in there:
+                self.tally.reused += 1
+            else:
+                missing.append(entry)
+        return missing
+
+    def run(self, missing: Sequence[Entry]) -> Generator[int, None, None]:
+        """Encode; yield how many entries are done, now and then and at the end."""
+        how = self._how
+        told = 0
+        with _threads(how.workers) as (reading, writing):
+            behind = Behind(writing, max(how.batch_size, how.workers))
+            window = max(how.read_ahead - how.batch_size, how.batch_size)
+            for prepared in ahead(reading, self._prepare, _in_own_order(missing, how.batch_size), window):
+                self._take(prepared, behind)
+                if self.tally.done - told >= how.batch_size:
+                    told = self.tally.done
+                    yield told
+            self._encode(behind)
+            behind.finish()
+        if self.tally.done != told:
+            yield self.tally.done
+
+    def _is_mine(self, entry: Entry) -> bool:
+        # By path, so that a picture that is trained at several sizes is read by one process.
+        return self._how.ranks == 1 or derive_seed(entry.sample.path) % self._how.ranks == self._how.rank
+
+    def _prepare(self, entry: Entry) -> _Prepared | Dropped:
+        """Runs in a thread: everything up to the pixels."""
+        path = entry.sample.path
+        try:
+            known = self._digests.get(path)
+            if known is not None and self._has(entry, known):
+                return _Prepared(entry, known, None)
+            content, digest = self._digests.read(self._source, path)
+            if digest != known and self._has(entry, digest):
+                return _Prepared(entry, digest, None)
+            return _Prepared(entry, digest, picture_pixels(entry, content))
+        except PictureError as error:
+            return error.dropped(path)
+
+    def _take(self, prepared: _Prepared | Dropped, behind: Behind) -> None:
+        if isinstance(prepared, Dropped):
+            self.tally.dropped.append(prepared)
+        elif prepared.pixels is None:
+            self.tally.reused += 1
+        else:
+            if self._batch and self._batch[0].entry.placement.target != prepared.entry.placement.target:
+                self._encode(behind)
+            self._batch.append(prepared)
+            if len(self._batch) == self._how.batch_size:
+                self._encode(behind)
+
+    def _encode(self, behind: Behind) -> None:
+        # Another process may have made some since they were read.
+        batch = [waiting for waiting in self._batch if not self._has(waiting.entry, waiting.digest)]
+        self.tally.reused += len(self._batch) - len(batch)
+        self._batch = []
+        if not batch:
+            return
+        made = encode(self._codec, [waiting.pixels for waiting in batch if waiting.pixels is not None])
+        for waiting, latents in zip(batch, made, strict=True):
+            self._keep(waiting, latents, behind)
+
+    def _has(self, entry: Entry, digest: str) -> bool:
+        return self._store.has(self._latents.key(entry, digest))
+
+    def _keep(self, waiting: _Prepared, latents: Latents, behind: Behind) -> None:
+        if not is_finite(latents):
+            error = PictureError("the VAE gives a non-finite latent", cure="run the VAE in fp32, or remove the file")
+            self.tally.dropped.append(error.dropped(waiting.entry.sample.path))
+            return
+        behind.add(partial(self._latents.write, waiting.entry, waiting.digest, latents))
+        self.tally.encoded += 1
+
+
+def _in_own_order(entries: Iterable[Entry], batch_size: int) -> list[Entry]:
+    """``entries`` by size and in whole batches, sizes and batches shuffled differently in every process.
+
+    So two processes that fill one cache seldom work on one picture at the same time.
+    """
+    order = keyed_random(socket.gethostname(), os.getpid())
+    by_size: dict[Size, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_size[entry.placement.target].append(entry)
+    sizes = sorted(by_size)
+    order.shuffle(sizes)
+    batches: list[list[Entry]] = []
+    for size in sizes:
+        own = [by_size[size][start : start + batch_size] for start in range(0, len(by_size[size]), batch_size)]
+        order.shuffle(own)
+        batches.extend(own)
+    return [entry for batch in batches for entry in batch]
+
+
+@contextmanager
+def _threads(workers: int) -> Iterator[tuple[ThreadPoolExecutor, ThreadPoolExecutor]]:
+    """Threads that read and threads that write. Interrupted, they read no more, and write what is encoded."""
+    reading, writing = (ThreadPoolExecutor(workers, f"cache {name}") for name in ("reader", "writer"))
+    try:
+        yield reading, writing
+    finally:
+        reading.shutdown(cancel_futures=True)
+        writing.shutdown()

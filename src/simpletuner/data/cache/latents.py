@@ -1,0 +1,87 @@
+"""The latents of one codec: how pictures become them, and how they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from simpletuner.core.batch import Latents
+from simpletuner.data.cache.keys import LATENT_DTYPE, latent_ingredients, latent_key
+from simpletuner.data.cache.store import TensorStore
+from simpletuner.data.entries import Entry, printable
+
+
+class ImageCodec(Protocol):
+    """What turns pixels into latents; scaling is inside."""
+
+    def fingerprint(self) -> str:
+        """Everything that its results depend on: weights, revision, scaling, precision."""
+        ...
+
+    def encode(self, pixels: Tensor) -> Latents:
+        """(B, 3, H, W) in [-1, 1] to a posterior whose ``mean`` and ``logvar`` are (B, C, h, w)."""
+        ...
+
+
+class LatentStore:
+    """Latents in a store, by picture. ``fingerprint`` is that of the codec that makes them."""
+
+    def __init__(self, store: TensorStore, fingerprint: str) -> None:
+        self.store = store
+        self.fingerprint = fingerprint
+
+    def key(self, entry: Entry, digest: str) -> str:
+        """Where the latent of a picture belongs; ``digest`` is that of its file's bytes."""
+        return latent_key(digest, entry.placement, entry.crop, self.fingerprint, LATENT_DTYPE)
+
+    def ingredients(self, entry: Entry, digest: str) -> dict[str, str]:
+        """What the latent of a picture depends on, by name."""
+        return latent_ingredients(digest, entry.placement, entry.crop, self.fingerprint, LATENT_DTYPE)
+
+    def read(self, key: str) -> Latents | None:
+        """One picture's posterior, ``mean`` and ``logvar`` (C, h, w) float32, or None for a miss."""
+        found = self.store.read(key)
+        return Latents(found["mean"], found["logvar"]) if found is not None else None
+
+    def write(self, entry: Entry, digest: str, latents: Latents) -> None:
+        """Keep one picture's posterior, and with it what it is made of."""
+        facts = {"sample": printable(str(entry.sample)), **self.ingredients(entry, digest)}
+        self.store.write(self.key(entry, digest), {"mean": latents.mean, "logvar": latents.logvar}, facts)
+
+
+class _InCompany:
+    """A codec that never works on one picture alone."""
+
+    def __init__(self, codec: ImageCodec) -> None:
+        self._codec = codec
+
+    def fingerprint(self) -> str:
+        return self._codec.fingerprint()
+
+    def encode(self, pixels: Tensor) -> Latents:
+        made = self._codec.encode(torch.cat((pixels, pixels)) if len(pixels) == 1 else pixels)
+        return Latents(made.mean[: len(pixels)], made.logvar[: len(pixels)])
+
+
+def steady(codec: ImageCodec, batch_size: int) -> ImageCodec:
+    """``codec`` so that a picture's latent does not depend on how many others are encoded beside it.
+
+    On a CPU, torch convolves one picture by another routine than two or more, and the last bits differ. So where
+    ``batch_size`` is above 1, a picture that is left alone is encoded beside a copy of itself.
+    """
+    return _InCompany(codec) if batch_size > 1 else codec
+
+
+def encode(codec: ImageCodec, pixels: Sequence[Tensor]) -> list[Latents]:
+    """The posterior of each picture, (C, h, w) float32 on the CPU, of pixels (3, H, W) of one size."""
+    made = codec.encode(torch.stack(tuple(pixels)))
+    means, logvars = (part.detach().to("cpu", torch.float32) for part in (made.mean, made.logvar))
+    return [Latents(mean, logvar) for mean, logvar in zip(means, logvars, strict=True)]
+
+
+def is_finite(latents: Latents) -> bool:
+    """Whether no value is infinite or no number."""
+    return bool(latents.mean.isfinite().all() and latents.logvar.isfinite().all())

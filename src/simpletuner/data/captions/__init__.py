@@ -1,0 +1,1 @@
+"""The words a picture may be trained with."""

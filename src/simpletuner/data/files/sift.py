@@ -1,0 +1,170 @@
+"""Which of the pictures found are used, and why the others are not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simpletuner.core.keyed import derive_seed
+from simpletuner.data.captions.candidates import CaptionSpec, captions
+from simpletuner.data.entries import Dropped, NoPicturesError, Refusal, printable
+from simpletuner.data.files.changes import NO_CHANGES, Changes
+from simpletuner.data.files.index import Known
+from simpletuner.data.files.probe import focus_of
+from simpletuner.data.files.table import Derived, PictureTable
+from simpletuner.data.places.aspects import choose_aspect
+from simpletuner.data.places.crops import CropStyle
+from simpletuner.data.places.geometry import GeometrySpec, Size, bucket_of
+from simpletuner.data.places.limits import aspect_refusal, edge_refusal, size_refusal, upscale_refusal
+from simpletuner.data.sources.base import NO_FACTS, Listing
+
+
+@dataclass(frozen=True)
+class ScanSpec:
+    """What a scan needs to know of a data set.
+
+    ``maximum_edge`` is the longest edge that the model takes, in pixels.
+    """
+
+    id: str
+    geometry: GeometrySpec
+    captions: CaptionSpec
+    crop_style: CropStyle = "random"
+    max_num_samples: int | None = None
+    maximum_edge: int | None = None
+
+
+@dataclass(frozen=True)
+class ScannedDataset:
+    """A data set after its scan. ``files`` counts the pictures found; ``notes`` are lines for the user."""
+
+    id: str
+    where: str
+    files: int
+    table: PictureTable
+    dropped: tuple[Dropped, ...]
+    changes: Changes = NO_CHANGES
+    notes: tuple[str, ...] = ()
+
+
+class Sifting:
+    """Decides from what is known which pictures are used."""
+
+    def __init__(self, spec: ScanSpec, listing: Listing) -> None:
+        self._spec = spec
+        self._listing = listing
+        # By width and height as plain numbers: a million pictures are looked up.
+        self._sizes: dict[tuple[int, int], Refusal | None] = {}
+        self._dropped = list(listing.dropped)
+
+    def sift(self, where: str, known: Mapping[str, Known], changes: Changes) -> ScannedDataset:
+        """The data set. Raises DataError when no picture is left."""
+        files = len(known) + len(self._listing.dropped)
+        texts = {path: found for path in known if (found := self._candidates(path, known[path])) is not None}
+        if not texts:
+            raise _empty(self._spec, where, files, self._dropped)
+        kept = _subset(list(texts), self._spec)
+        table = self._table(kept, texts, known)
+        return ScannedDataset(
+            self._spec.id, where, files, table, tuple(self._dropped), changes, _notes(texts, kept, known, self._spec)
+        )
+
+    def _candidates(self, path: str, known: Known) -> tuple[str, ...] | None:
+        """The captions of a picture that is used, () when its name says them later; None when it is dropped."""
+        if known.reason:
+            self._dropped.append(Dropped(printable(path), known.reason, known.cure))
+            return None
+        size = (known.width, known.height)
+        if size not in self._sizes:
+            self._sizes[size] = _unfit(Size(*size), self._spec)
+        if (refusal := self._sizes[size]) is not None:
+            self._dropped.append(Dropped(printable(path), refusal.reason, refusal.cure, "size"))
+            return None
+        if self._spec.captions.follows_from_name:
+            return ()
+        found = captions(path, self._spec.captions, known.text, self._listing.facts.get(path, NO_FACTS).captions)
+        if isinstance(found, Refusal):
+            self._dropped.append(Dropped(printable(path), found.reason, found.cure, "caption"))
+            return None
+        return found
+
+    def _table(
+        self, kept: Sequence[str], texts: Mapping[str, tuple[str, ...]], known: Mapping[str, Known]
+    ) -> PictureTable:
+        rows = [known[path] for path in kept]
+        spec = self._spec.captions
+        return PictureTable(
+            dataset=self._spec.id,
+            paths=kept,
+            widths=np.fromiter((row.width for row in rows), np.int32, len(rows)),
+            heights=np.fromiter((row.height for row in rows), np.int32, len(rows)),
+            captions=named_captions(kept, spec) if spec.follows_from_name else [texts[path] for path in kept],
+            digests={path: row.digest for path, row in zip(kept, rows, strict=True) if row.digest},
+            foci={path: found for path, row in zip(kept, rows, strict=True) if (found := focus_of(row))},
+        )
+
+
+def named_captions(paths: Sequence[str], spec: CaptionSpec) -> Sequence[tuple[str, ...]]:
+    """The captions of pictures whose names are all that is needed, made when they are asked for."""
+
+    def made(row: int) -> tuple[str, ...]:
+        found = captions(paths[row], spec)
+        assert not isinstance(found, Refusal)
+        return found
+
+    return Derived(len(paths), made)
+
+
+def _unfit(size: Size, spec: ScanSpec) -> Refusal | None:
+    """Why a picture of this size is left out, or None."""
+    geometry = spec.geometry
+    aspect = choose_aspect(size, geometry, spec.id)
+    if isinstance(aspect, Refusal):
+        return aspect
+    key, target = bucket_of(size, geometry, aspect)
+    return (
+        size_refusal(size, geometry)
+        or edge_refusal(size, target, spec.maximum_edge)
+        or aspect_refusal(key, geometry)
+        or upscale_refusal(size, target, geometry)
+    )
+
+
+def _subset(paths: list[str], spec: ScanSpec) -> list[str]:
+    """At most ``max_num_samples``, chosen by name: a picture added later moves few others in or out."""
+    if spec.max_num_samples is None or len(paths) <= spec.max_num_samples:
+        return paths
+    ranked = sorted(paths, key=lambda path: (derive_seed(spec.id, path, "subset"), path))
+    return sorted(ranked[: spec.max_num_samples])
+
+
+def _notes(
+    usable: Mapping[str, object], kept: Sequence[str], known: Mapping[str, Known], spec: ScanSpec
+) -> tuple[str, ...]:
+    notes: list[str] = []
+    if len(kept) < len(usable):
+        notes.append(f'data set "{spec.id}": max_num_samples keeps {len(kept)} of {len(usable)} pictures')
+    if animated := [path for path in kept if known[path].animated]:
+        notes.append(
+            f'data set "{spec.id}": the first frame of {len(animated)} animations is used, such as {animated[0]}'
+        )
+    return tuple(notes)
+
+
+def _empty(spec: ScanSpec, where: str, files: int, dropped: Sequence[Dropped]) -> NoPicturesError:
+    # Reasons begin with what is common to many pictures.
+    reasons = Counter(item.reason.partition(":")[0] for item in dropped)
+    counted = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
+    first = f" ({counted}; first {dropped[0].file}: {dropped[0].reason})" if dropped else ""
+    cure = dropped[0].cure if dropped else "put JPEG, PNG or WebP pictures into the folder, or correct the path"
+    return NoPicturesError(
+        tuple(dropped),
+        f'no images detected in dataset "{spec.id}": {files} picture files found, {len(dropped)} dropped, 0 usable'
+        + first,
+        file=where,
+        key=spec.id,
+        cure=f"{cure}; repeats multiply usable pictures, so raising them cannot help here",
+    )

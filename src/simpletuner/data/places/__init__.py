@@ -1,0 +1,1 @@
+"""Which size, bucket and window a picture has."""

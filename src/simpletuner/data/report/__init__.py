@@ -1,0 +1,1 @@
+"""What became of every picture, for people and for scripts."""

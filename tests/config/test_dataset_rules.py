@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize("aspect", ["closest", "random"])
+def test_aspects_are_needed_where_one_is_chosen(project: Any, aspect: str) -> None:
+    said = project.refused(project.entry(crop=True, crop_aspect=aspect))
+    assert f"cats: crop_aspect_buckets: is missing, and crop_aspect {aspect} needs it" in said
+    dataset = project.one(crop=True, crop_aspect=aspect, crop_aspect_buckets=[1, "0.75"])
+    assert [choice.aspect for choice in dataset.crop_aspect_buckets] == [1.0, 0.75]
+
+
+def test_limits_of_aspects_leave_something(project: Any) -> None:
+    said = project.refused(project.entry(minimum_aspect_ratio=2, maximum_aspect_ratio=0.5))
+    assert "cats: minimum_aspect_ratio: 2 is above maximum_aspect_ratio 0.5" in said
+    assert project.one(minimum_aspect_ratio=1, maximum_aspect_ratio=1).minimum_aspect_ratio == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"scan_for_errors": True, "preserve_data_backend_cache": "yes"}, "preserve_data_backend_cache, scan_for_err"),
+        ({"scan_for_errors": True}, "nothing can be stale"),
+        ({"hash_filenames": True}, "hash_filenames (names in the cache are always hashes)"),
+        ({"video": {"fps": 8}}, "video (OmniGen is trained on pictures)"),
+        ({"skip_file_discovery": "vae"}, "takes seconds"),
+        ({"write_batch_size": 4}, "written one by one"),
+        ({"caption_shuffle": {"count": 3}}, 'caption_shuffle is off: add "enable": true'),
+        ({"crop_aspect": "closest", "crop_aspect_buckets": [1]}, "not read: crop_aspect closest (crop is off)"),
+        ({"source": "shards", "aws_data_prefix": "x"}, "not read: aws_data_prefix, source (its type is local)"),
+        ({"parquet": {"path": "x", "filename_column": "f"}}, "not read: parquet (its metadata_backend is discovery)"),
+    ],
+)
+def test_what_rests_is_told(project: Any, keys: Any, told: str) -> None:
+    (notice,) = project.told(project.entry(**keys))
+    assert notice.startswith("data set cats: ")
+    assert told in notice
+
+
+@pytest.mark.parametrize("keys", [{"scan_for_errors": False, "hash_filenames": "no"}, {"skip_file_discovery": ""}])
+def test_what_asks_for_nothing_is_not_told(project: Any, keys: Any) -> None:
+    assert project.told(project.entry(caption_shuffle={"enable": False, "count": 2}, **keys)) == []
+
+
+def test_an_unknown_stage_is_told(project: Any) -> None:
+    notices = project.told(project.entry(skip_file_discovery="vae latents"))
+    assert "data set cats: skip_file_discovery: unknown stage latents; known: aspect, vae, text, metadata" in notices

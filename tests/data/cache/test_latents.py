@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from simpletuner.core.batch import Latents
+from simpletuner.core.samples import SampleId
+from simpletuner.data.cache.keys import LATENT_DTYPE, latent_ingredients, latent_key
+from simpletuner.data.cache.latents import LatentStore, encode, is_finite, steady
+from simpletuner.data.cache.store import TensorStore
+from simpletuner.data.entries import Entry
+from simpletuner.data.places.crops import Crop
+from simpletuner.data.places.geometry import Placement, Size
+
+ENTRY = Entry(SampleId("set", "a.png"), 32, 16, ("a",), Placement("1.0", Size(16, 16), Size(32, 16)), Crop(4, 0))
+
+
+class Vae:
+    """diffusers' own, as small as it gets. Keeps how many pictures it was given."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        blocks = 4
+        self.counts: list[int] = []
+        self.vae: Any = AutoencoderKL(
+            down_block_types=["DownEncoderBlock2D"] * blocks,
+            up_block_types=["UpDecoderBlock2D"] * blocks,
+            block_out_channels=[8] * blocks,
+            norm_num_groups=4,
+            latent_channels=4,
+        ).eval()
+
+    def fingerprint(self) -> str:
+        return "tiny"
+
+    def encode(self, pixels: Tensor) -> Latents:
+        self.counts.append(len(pixels))
+        posterior = self.vae.encode(pixels).latent_dist
+        return Latents(posterior.mean, posterior.logvar)
+
+
+@pytest.fixture(scope="module")
+def pixels() -> Tensor:
+    return torch.randn(5, 3, 64, 48, generator=torch.Generator().manual_seed(1))
+
+
+def test_encoded_pictures_are_plain_tensors(pixels: Tensor) -> None:
+    made = encode(Vae(), list(pixels))
+    assert len(made) == 5
+    for latents in made:
+        assert latents.mean.shape == latents.logvar.shape == (4, 8, 6)
+        assert latents.mean.dtype == latents.logvar.dtype == torch.float32
+        assert not latents.mean.requires_grad
+
+
+def test_half_precision_is_kept_as_float(pixels: Tensor) -> None:
+    class Half(Vae):
+        def encode(self, pixels: Tensor) -> Latents:
+            made = super().encode(pixels)
+            return Latents(made.mean.half(), made.logvar.half())
+
+    assert encode(Half(), list(pixels[:1]))[0].logvar.dtype == torch.float32
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_a_latent_does_not_depend_on_its_company(pixels: Tensor, batch_size: int) -> None:
+    """To the last bit: what is made again of a damaged entry is what it was."""
+    vae = Vae()
+    codec = steady(vae, batch_size)
+    assert codec.fingerprint() == "tiny"
+    whole = [made for start in range(0, 5, batch_size) for made in encode(codec, list(pixels[start:][:batch_size]))]
+    for number in range(5):
+        (alone,) = encode(codec, [pixels[number]])
+        assert torch.equal(alone.mean, whole[number].mean)
+        assert torch.equal(alone.logvar, whole[number].logvar)
+    assert (1 in vae.counts) is (batch_size == 1), "who encodes one by one pays for one"
+
+
+def test_a_picture_without_a_number_is_seen() -> None:
+    fine = torch.zeros(4, 2, 2)
+    for bad in (float("nan"), float("inf")):
+        broken = fine.clone()
+        broken[3, 1, 1] = bad
+        assert is_finite(Latents(fine, fine))
+        assert not is_finite(Latents(broken, fine))
+        assert not is_finite(Latents(fine, broken))
+
+
+def test_latents_are_kept_by_picture(tmp_path: Path) -> None:
+    store = LatentStore(TensorStore(tmp_path), "vae")
+    key = store.key(ENTRY, "digest")
+    assert key == latent_key("digest", ENTRY.placement, ENTRY.crop, "vae", LATENT_DTYPE)
+    assert store.read(key) is None
+    store.write(ENTRY, "digest", Latents(torch.ones(4, 2, 2), torch.zeros(4, 2, 2)))
+    found = store.read(key)
+    assert found is not None
+    assert (found.mean.mean(), found.logvar.mean()) == (1, 0)
+    made_of = latent_ingredients("digest", ENTRY.placement, ENTRY.crop, "vae", LATENT_DTYPE)
+    assert store.ingredients(ENTRY, "digest") == made_of
+    assert store.store.facts(key) == {"sample": "set/a.png", **made_of}

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simpletuner.core.errors import DataError
+from simpletuner.core.events import StageProgress
+from simpletuner.core.samples import SampleId
+from simpletuner.data.captions.candidates import CaptionSpec
+from simpletuner.data.files.index import open_index
+from simpletuner.data.files.scan import ScannedDataset, ScanSpec, scan
+from simpletuner.data.places.arrange import ArrangeSpec, arrange
+from simpletuner.data.places.geometry import GeometrySpec, Size
+from simpletuner.data.sources.base import Facts, Listing
+from simpletuner.data.sources.folder import FolderSource
+
+GEOMETRY = GeometrySpec(64, alignment=16)
+LATER = 60.0
+
+
+class Counting:
+    """A folder that counts what is opened in it, and may know facts of its pictures."""
+
+    def __init__(self, folder: Path, facts: dict[str, Facts] | None = None) -> None:
+        self.source = FolderSource.at(str(folder))
+        self.where = str(folder)
+        self.opened: list[str] = []
+        self.facts = facts or {}
+
+    def listing(self) -> Listing:
+        return dataclasses.replace(self.source.listing(), facts=self.facts)
+
+    def open(self, path: str) -> Any:
+        self.opened.append(path)
+        return self.source.open(path)
+
+    def read(self, path: str) -> bytes:
+        self.opened.append(path)
+        return self.source.read(path)
+
+    def version(self, path: str) -> str:
+        return self.source.version(path)
+
+    def renamed_from(self, version: str) -> str:
+        return self.source.renamed_from(version)
+
+
+def scanned_of(source: Path | Counting, heard: Any, *, later: float = LATER, **options: Any) -> ScannedDataset:
+    """Scan as if some time had passed since the files were written, so that they count as settled."""
+    counting = source if isinstance(source, Counting) else Counting(source)
+    spec = ScanSpec(**{"id": "set", "geometry": GEOMETRY, "captions": CaptionSpec()} | options)
+    with open_index(Path(counting.where).parent / "cache/index.sqlite") as index:
+        return scan(spec, counting, index, emit=heard, now=time.time() + later)
+
+
+def reasons(scanned: ScannedDataset) -> dict[str, str]:
+    return {item.file: item.reason for item in scanned.dropped}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a data set; its index lies beside it."""
+    (tmp_path / "set").mkdir()
+    return tmp_path / "set"
+
+
+def test_every_picture_is_used_with_its_size_and_caption(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "b/wide_cat.png", 90, 60)
+    pictures.write(folder / "a_dog.jpg", 40, 50)
+    scanned = scanned_of(folder, heard)
+    assert (scanned.id, scanned.files, scanned.dropped, scanned.notes) == ("set", 2, (), ())
+    table = scanned.table
+    assert list(table.paths) == ["a_dog.jpg", "b/wide_cat.png"]
+    assert table.sample(1) == SampleId("set", "b/wide_cat.png")
+    assert (table.widths.tolist(), table.heights.tolist()) == ([40, 90], [50, 60])
+    assert list(table.captions) == [("a dog",), ("wide cat",)]
+    assert heard == [StageProgress("init_data_backend", "Scanning set", 2, 2)]
+
+
+def test_a_second_scan_opens_nothing(folder: Path, pictures: Any, heard: Any) -> None:
+    for number in range(5):
+        pictures.write(folder / f"{number}.png", 64, 64)
+        (folder / f"{number}.txt").write_text(f"caption {number}")
+    (folder / "broken.png").write_bytes(b"x")
+    first, second = Counting(folder), Counting(folder)
+    text = CaptionSpec("textfile")
+    before = scanned_of(first, heard, captions=text)
+    after = scanned_of(second, heard, captions=text)
+    assert len(first.opened) >= 11
+    assert second.opened == []
+    assert list(after.table.captions) == list(before.table.captions) == [(f"caption {n}",) for n in range(5)]
+    assert reasons(after) == reasons(before) != {}
+    assert not after.changes
+
+
+def test_what_changed_is_told_by_name_and_only_that_is_opened(folder: Path, pictures: Any, heard: Any) -> None:
+    for name in ("same", "edited", "gone", "old"):
+        pictures.write(folder / f"{name}.png", 64, 64)
+    assert not scanned_of(folder, heard).changes
+    pictures.write(folder / "new.png", 32, 32)
+    pictures.write(folder / "edited.png", 48, 80)
+    (folder / "gone.png").unlink()
+    (folder / "old.png").rename(folder / "renamed.png")
+    counting = Counting(folder)
+    scanned = scanned_of(counting, heard)
+    assert scanned.changes.lines() == (
+        "1 added: new.png",
+        "1 changed: edited.png",
+        "1 renamed: old.png -> renamed.png",
+        "1 removed: gone.png",
+    )
+    assert set(counting.opened) == {"new.png", "edited.png"}
+    assert list(scanned.table.paths) == ["edited.png", "new.png", "renamed.png", "same.png"]
+    assert scanned.table.heights.tolist() == [80, 32, 64, 64]
+    assert not scanned_of(folder, heard).changes
+
+
+def test_an_edited_caption_is_read_again_and_the_picture_is_not(folder: Path, pictures: Any, heard: Any) -> None:
+    for name in ("a", "b"):
+        pictures.write(folder / f"{name}.png", 64, 64)
+        (folder / f"{name}.txt").write_text(name)
+    text = CaptionSpec("textfile")
+    scanned_of(folder, heard, captions=text)
+    (folder / "a.txt").write_text("another")
+    (folder / "b.txt").unlink()
+    counting = Counting(folder)
+    scanned = scanned_of(counting, heard, captions=text)
+    assert "a.png" not in counting.opened
+    assert list(scanned.table.captions) == [("another",)]
+    assert "missing" in reasons(scanned)["b.png"]
+
+
+def test_another_caption_strategy_needs_no_header_again(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "a.png", 64, 64)
+    (folder / "a.txt").write_text("words")
+    assert list(scanned_of(folder, heard).table.captions) == [("a",)]
+    counting = Counting(folder)
+    assert list(scanned_of(counting, heard, captions=CaptionSpec("textfile")).table.captions) == [("words",)]
+    assert counting.opened == ["a.txt"]
+
+
+def test_a_file_touched_just_now_is_looked_at_again(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "a.png", 64, 64)
+    scanned_of(folder, heard, later=0.0)
+    counting = Counting(folder)
+    assert not scanned_of(counting, heard).changes
+    assert counting.opened
+    again = Counting(folder)
+    scanned_of(again, heard)
+    assert again.opened == []
+
+
+def test_digests_come_back_for_unchanged_files_only(folder: Path, pictures: Any, heard: Any) -> None:
+    for name in ("a", "b"):
+        pictures.write(folder / f"{name}.png", 64, 64)
+    scanned_of(folder, heard)
+    source = FolderSource.at(str(folder))
+    with open_index(folder.parent / "cache/index.sqlite") as index:
+        index.learn_digests({name: (source.version(name), f"digest of {name}") for name in ("a.png", "b.png")})
+    pictures.write(folder / "b.png", 32, 64)
+    assert scanned_of(folder, heard).table.digests == {"a.png": "digest of a.png"}
+
+
+def test_a_table_that_knows_sizes_and_captions_leaves_pictures_shut(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "a.png", 64, 64)
+    counting = Counting(folder, {"a.png": Facts(("one", "two"), Size(300, 200))})
+    table = scanned_of(counting, heard, captions=CaptionSpec("table")).table
+    assert counting.opened == []
+    assert list(table.captions) == [("one", "two")]
+    assert (table.widths.tolist(), table.heights.tolist()) == ([300], [200])
+
+
+SCANNER = """
+    import sys, time
+    from pathlib import Path
+    from simpletuner.data.files import scan as module
+    from simpletuner.data.captions.candidates import CaptionSpec
+    from simpletuner.data.places.geometry import GeometrySpec
+    from simpletuner.data.files.index import open_index
+    from simpletuner.data.files.scan import ScanSpec, scan
+    from simpletuner.data.sources.folder import FolderSource
+    module._WINDOW = 16
+    folder = Path(sys.argv[1])
+    spec = ScanSpec("set", GeometrySpec(64, alignment=16), CaptionSpec())
+    with open_index(folder.parent / "cache/index.sqlite") as index:
+        scan(spec, FolderSource.at(str(folder)), index, emit=lambda e: print(e.done, flush=True), now=time.time() + 60)
+"""
+
+
+def test_a_killed_scan_goes_on_where_it_was(folder: Path, pictures: Any, heard: Any) -> None:
+    for number in range(200):
+        pictures.write(folder / f"{number:03}.png", 16 + number, 64)
+    for _ in range(3):
+        command = [sys.executable, "-c", textwrap.dedent(SCANNER), str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as scanner:
+            assert scanner.stdout is not None
+            told = int(scanner.stdout.readline())
+            scanner.send_signal(signal.SIGKILL)
+        assert told == 16
+    counting = Counting(folder)
+    scanned = scanned_of(counting, heard)
+    assert scanned.table.widths.tolist() == [16 + number for number in range(200)]
+    assert len(set(counting.opened)) <= 200 - 3 * 16
+    assert not scanned.changes.changed
+
+
+def test_no_picture_vanishes_without_a_reason(folder: Path, pictures: Any, heard: Any) -> None:
+    whole = pictures.write(folder / "good.png", 80, 80).read_bytes()
+    pictures.write(folder / "tiny.png", 20, 20)
+    pictures.write(folder / "sliver.png", 40, 4000)
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "page.jpg").write_bytes(b"<html>404</html>")
+    (folder / "phone.heic").write_bytes(b"x")
+    geometry = dataclasses.replace(GEOMETRY, minimum=50)
+    scanned = scanned_of(folder, heard, geometry=geometry, maximum_edge=512)
+    assert list(scanned.table.paths) == ["good.png"]
+    assert scanned.files == 7 == len(scanned.table) + len(scanned.dropped)
+    found = reasons(scanned)
+    assert "minimum_image_size" in found["tiny.png"]
+    assert "the model takes 512" in found["sliver.png"]
+    assert "decoded" in found["cut.png"]
+    assert "empty" in found["empty.jpg"]
+    assert "HTML" in found["page.jpg"]
+    assert ".heic" in found["phone.heic"]
+    assert all(item.cure for item in scanned.dropped)
+
+
+def test_captions_from_text_files(folder: Path, pictures: Any, heard: Any) -> None:
+    for name in ("a.png", "b.jpg", "c.png"):
+        pictures.write(folder / name, 64, 64)
+    (folder / "a.txt").write_text("first\nsecond\n")
+    (folder / "b.txt").write_text("\n")
+    scanned = scanned_of(folder, heard, captions=CaptionSpec("textfile"))
+    assert list(scanned.table.captions) == [("first", "second")]
+    assert "b.txt is empty" in reasons(scanned)["b.jpg"]
+    assert "c.txt is missing" in reasons(scanned)["c.png"]
+
+
+def test_two_pictures_of_one_stem_are_two_samples(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "a.png", 64, 64)
+    pictures.write(folder / "a.jpg", 64, 64)
+    assert len(scanned_of(folder, heard).table) == 2
+
+
+def test_a_dropped_picture_does_not_decide_a_buckets_size(folder: Path, pictures: Any, heard: Any) -> None:
+    geometry = GeometrySpec(1024, minimum=200)
+    pictures.write(folder / "a.png", 54, 250)
+    pictures.write(folder / "b.png", 225, 1000)
+    table = scanned_of(folder, heard, geometry=geometry).table
+    (target,) = arrange(table, ArrangeSpec(geometry), seed=1, epoch=0).targets
+    assert target == Size(512, 2112)
+
+
+def test_max_num_samples_is_a_fixed_subset_that_grows(folder: Path, pictures: Any, heard: Any) -> None:
+    for number in range(12):
+        pictures.write(folder / f"{number}.png", 16, 16)
+
+    def chosen(count: int) -> set[str]:
+        scanned = scanned_of(folder, heard, max_num_samples=count)
+        assert any("max_num_samples" in note for note in scanned.notes) is (count < 12)
+        return set(scanned.table.paths)
+
+    assert len(chosen(5)) == 5
+    assert chosen(5) < chosen(8) < chosen(12) == chosen(99)
+
+
+def test_animations_are_noted(folder: Path, pictures: Any, heard: Any) -> None:
+    frames = [pictures.gradient(64, 64, shift) for shift in (0, 90)]
+    frames[0].save(folder / "a.gif", save_all=True, append_images=frames[1:])
+    (note,) = scanned_of(folder, heard).notes
+    assert "first frame" in note
+    assert "a.gif" in note
+
+
+def test_an_empty_folder_says_so(folder: Path, heard: Any) -> None:
+    with pytest.raises(DataError, match='no images detected in dataset "set"') as caught:
+        scanned_of(folder, heard)
+    assert str(folder) in str(caught.value)
+    assert "0 picture files found" in str(caught.value)
+    assert caught.value.cure
+
+
+def test_a_folder_of_refused_pictures_says_why(folder: Path, pictures: Any, heard: Any) -> None:
+    for number in range(3):
+        pictures.write(folder / f"{number}.png", 20, 20)
+    geometry = dataclasses.replace(GEOMETRY, minimum=50)
+    with pytest.raises(DataError, match="no images detected in dataset") as caught:
+        scanned_of(folder, heard, geometry=geometry)
+    message = str(caught.value)
+    assert "3 picture files found, 3 dropped, 0 usable" in message
+    assert "3 x below minimum_image_size 50 (pixel_area)" in message
+    assert "first 0.png: " in message
+    assert "20x20, 400 pixels of the 2500 needed" in message
+
+
+def test_a_huge_caption_file_is_refused_without_reading_it_whole(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "a.png", 64, 64)
+    pictures.write(folder / "b.png", 64, 64)
+    (folder / "a.txt").write_text("words")
+    with (folder / "b.txt").open("wb") as stream:
+        stream.truncate(3 << 30)
+    scanned = scanned_of(folder, heard, captions=CaptionSpec("textfile"))
+    assert "larger than 1 MiB" in reasons(scanned)["b.png"]
+
+
+def test_a_file_that_could_not_be_had_is_tried_again(folder: Path, pictures: Any, heard: Any) -> None:
+    class Failing(Counting):
+        def open(self, path: str) -> Any:
+            if path == "b.png":
+                raise PermissionError(13, "Permission denied")
+            return super().open(path)
+
+    for name in ("a", "b"):
+        pictures.write(folder / f"{name}.png", 64, 64)
+    scanned = scanned_of(Failing(folder), heard)
+    assert "cannot be read (Permission denied)" in reasons(scanned)["b.png"]
+    assert list(scanned_of(folder, heard).table.paths) == ["a.png", "b.png"]

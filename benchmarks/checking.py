@@ -45,6 +45,8 @@ def checking(setting: Setting) -> Figures:
         "raw_decode_pictures_per_second": setting.photos / taken["raw"].median,
         "deep_pictures_per_second": setting.photos / taken["deep"].median,
         "deep_to_raw_decode": ratio(taken["raw"], taken["deep"]),
+        # Without what the command does before it decodes: starting, and the check that is not deep.
+        "deep_decoding_to_raw_decode": taken["raw"].median / (taken["deep"].median - warm.median),
     }
     setting.tidy(folder)
     return figures

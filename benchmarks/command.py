@@ -40,13 +40,14 @@ MEASUREMENTS: dict[str, Callable[[Setting], Figures]] = {
 
 
 def measure(setting: Setting, names: Sequence[str]) -> Figures:
-    """The figures of the measurements ``names``, and what they were taken on."""
-    figures: Figures = {"made_on": surroundings()}
+    """The figures of the measurements ``names``, and what each of them was taken on."""
+    figures: Figures = {}
     for name in names:
         _log.info("%s ...", name)
         crowd, began = Crowd(), time.monotonic()
-        figures[name] = MEASUREMENTS[name](setting)
-        figures[name]["cores_that_others_kept_busy"] = round(crowd.cores(), 2)
+        made_on = surroundings()
+        found = MEASUREMENTS[name](setting)
+        figures[name] = {"made_on": {**made_on, "cores_that_others_kept_busy": round(crowd.cores(), 2)}, **found}
         _log.info("%s: %.0f s", name, time.monotonic() - began)
     return figures
 
@@ -63,12 +64,21 @@ def main(words: Sequence[str] | None = None) -> None:
             _log.info("kept %s", made)
         else:
             shutil.rmtree(made)
-    text = json.dumps(figures, indent=2) + "\n"
-    if given.json in (None, Path("-")):
-        sys.stdout.write(text)
-    else:
+    if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(text, encoding="utf-8")
+        given.json.write_text(_text({**_read(given.json), **figures}), encoding="utf-8")
+    else:
+        sys.stdout.write(_text(figures))
+
+
+def _read(file: Path) -> Figures:
+    """What an earlier run wrote; what is measured now takes its place."""
+    found: Figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
+
+
+def _text(figures: Figures) -> str:
+    return json.dumps({name: figures[name] for name in MEASUREMENTS if name in figures}, indent=2) + "\n"
 
 
 def _setting(given: argparse.Namespace, made: Path) -> Setting:
@@ -91,7 +101,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
     add = parser.add_argument
-    add("--json", type=Path, nargs="?", help="where to write the figures (the screen)")
+    add("--json", type=Path, nargs="?", help="where to write the figures, among those there (the screen)")
     add("--only", nargs="+", choices=list(MEASUREMENTS), metavar="NAME", help=f"some of {', '.join(MEASUREMENTS)}")
     add("--sizes", type=_numbers, metavar="N,N,...", help="numbers of tiny pictures (1000,10000,100000)")
     add("--rows", type=int, help="rows of the synthetic index (1000000)")

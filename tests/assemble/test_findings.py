@@ -41,6 +41,18 @@ def test_buckets_that_cannot_fill_an_update_with_the_arithmetic_and_the_cure(
     )
 
 
+def test_pictures_that_are_repeated_to_fill_a_bucket_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_scenes(tmp_path / "cats", [f"{number}.png" for number in range(3)])
+    loaded = loaded_run(tmp_path, [dataset("cats")], train_batch_size=4, allow_dataset_oversubscription="true")
+    found = survey(loaded.datasets, around_of(loaded, 42, 1024), lambda _event: None)["cats"]
+    report = trained_report(found)
+    assert report.shortages == ()
+    (note,) = report.notes
+    assert "bucket 1.0 is filled with 1 further uses an epoch" in note
+    assert "1.3 times" in note
+
+
 def test_many_short_buckets_are_not_all_told() -> None:
     told = dataset_problems(replace(GOOD, shortages=tuple(f"bucket {number}" for number in range(9))))
     assert told[-1] == 'data set "cats": ... and 6 more buckets that cannot fill one update, in report.json'

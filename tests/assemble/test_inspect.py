@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from simpletuner.assemble.inspect import Inspection, inspect_run
+from simpletuner.assemble.survey import calendar_of
 from simpletuner.core.errors import ConfigError, ExitCode
 from simpletuner.models.catalogue import family_facts
 from tests.assemble.conftest import dataset, loaded_run, scene, write_scenes
@@ -147,6 +148,17 @@ def test_a_data_set_of_probability_0_is_left_out(inspect: Inspect, tmp_path: Pat
     assert found.exit_code == ExitCode.OK
     assert [report.id for report in found.report.datasets] == ["cats"]
     assert 'data set "unused" is left out: its probability is 0' in found.report.notes
+
+
+def test_random_shapes_are_counted_epoch_by_epoch(inspect: Inspect, tmp_path: Path) -> None:
+    write_scenes(tmp_path / "cats", [f"{number}.png" for number in range(19)], (200, 190))
+    shapes = {"crop": True, "crop_aspect": "random", "crop_aspect_buckets": [1.0, 0.5, 2.0, 0.75]}
+    options = {"train_batch_size": 4, "num_train_epochs": 7, "max_train_steps": 0}
+    found = inspect(dataset("cats", **shapes), **options)
+    surveyed = found.surveyed["cats"]
+    counted = [len(calendar_of([surveyed], surveyed.around).plan(epoch)) for epoch in range(7)]
+    assert len(set(counted)) > 1
+    assert found.report.steps == sum(counted)
 
 
 @pytest.mark.parametrize("seed", [0, -1])

@@ -12,8 +12,9 @@ from simpletuner.assemble.survey import around_of
 from simpletuner.core.errors import ConfigError, DataError
 from simpletuner.core.events import Event, StageProgress
 from simpletuner.data.cache.keys import content_digest
+from simpletuner.data.files.table import PictureTable
 from simpletuner.data.report.alike import looker
-from simpletuner.data.report.deep import Diver
+from simpletuner.data.report.deep import Depths, Diver
 from tests.assemble.conftest import dataset, loaded_run, write_scenes
 
 Inspect = Callable[..., Findings]
@@ -90,6 +91,18 @@ def test_partners_are_found_and_a_missing_one_is_named(inspect: Inspect, tmp_pat
     assert found.surveyed["cats"].config.conditioning_data == ("masks",)
 
 
+def test_a_picture_whose_mask_was_dropped_is_left_out_for_its_reason(inspect: Inspect, tmp_path: Path) -> None:
+    write_scenes(tmp_path / "cats", ["a.png", "b.png"])
+    write_scenes(tmp_path / "masks", ["a.png"])
+    (tmp_path / "masks/b.png").touch()
+    found = inspect(dataset("cats", conditioning_data="masks"), dataset("masks", **MASKS))
+    assert found.failures == {}
+    cats = found.surveyed["cats"]
+    assert cats.partners == {"masks": {"a.png": "a.png"}}
+    assert [(item.file, item.cause) for item in cats.later] == [("b.png", "partner")]
+    assert 'its partner b.png in data set "masks": the file is empty' in cats.later[0].reason
+
+
 def test_a_data_set_whose_masks_cannot_be_used_cannot_either(inspect: Inspect, tmp_path: Path) -> None:
     write_scenes(tmp_path / "cats", ["a.png"])
     (tmp_path / "masks").mkdir()
@@ -128,6 +141,26 @@ def test_deep_leaves_out_what_is_damaged_and_what_has_a_damaged_mask(inspect: In
     }  # fmt: skip
     assert list(found.surveyed["masks"].scanned.table.paths) == ["0.png", "3.png"]
     assert sorted(found.depths["cats"].readings) == ["1.png", "3.png"]
+
+
+def test_masks_that_deep_cannot_use_fail_their_pictures_too(inspect: Inspect, tmp_path: Path) -> None:
+    for name in ("cats", "masks"):
+        write_scenes(tmp_path / name, ["a.png"], (128, 128))
+    entries = (dataset("cats", conditioning_data="masks"), dataset("masks", **MASKS))
+    index = tmp_path / "cache/masks/index-masks.sqlite"
+
+    class Blocking(Diver):
+        def dive(self, table: PictureTable, *others: Any) -> Depths:
+            if table.dataset == "masks":
+                raise OSError(5, "Input/output error", str(index))
+            return super().dive(table, *others)
+
+    loaded = loaded_run(tmp_path, entries)
+    diver = Blocking(looker(), lambda _event: None)
+    found = inspect_datasets(loaded.datasets, around_of(loaded, 42, 1024), 1, diver, lambda _event: None)
+    assert found.surveyed == {}
+    assert "Input/output error" in str(found.failures["masks"])
+    assert 'data set "masks", which cannot be used' in str(found.failures["cats"])
 
 
 def test_nothing_left_after_decoding_fails_the_data_set(inspect: Inspect, tmp_path: Path) -> None:

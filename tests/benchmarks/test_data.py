@@ -30,9 +30,9 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Figures:
 
 
 def test_only_what_was_asked_for_is_measured(figures: Figures) -> None:
-    assert set(figures) == {"made_on", *_TIME}
+    assert set(figures) == _TIME
     assert set(MEASUREMENTS) == {*_TIME, "mixing"}
-    assert all("cores_that_others_kept_busy" in figures[name] for name in _TIME)
+    assert all({"commit", "device", "cores_that_others_kept_busy"} < set(figures[name]["made_on"]) for name in _TIME)
 
 
 def test_a_warm_start_opens_no_file(figures: Figures) -> None:
@@ -82,6 +82,15 @@ def test_the_file_runs_as_a_script_from_anywhere(tmp_path: Path) -> None:
     script = [sys.executable, str(ROOT / "benchmarks" / "data.py"), *words]
     done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["million"]["rows"] == 100
+
+
+def test_figures_join_those_that_are_there(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    for rows in ("10", "20"):
+        main(["--quick", "--rows", rows, "--work", str(tmp_path), "--only", "million", "--json", str(file)])
+        assert json.loads(file.read_text())["million"]["rows"] == int(rows)
+        file.write_text(json.dumps({**json.loads(file.read_text()), "start": "as before"}))
+    assert json.loads(file.read_text())["start"] == "as before"
 
 
 def test_kept_files_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

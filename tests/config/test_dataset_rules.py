@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from simpletuner.config.dataset_rules import pruning_problems
+
 
 @pytest.mark.parametrize("aspect", ["closest", "random"])
 def test_aspects_are_needed_where_one_is_chosen(project: Any, aspect: str) -> None:
@@ -17,6 +19,33 @@ def test_limits_of_aspects_leave_something(project: Any) -> None:
     said = project.refused(project.entry(minimum_aspect_ratio=2, maximum_aspect_ratio=0.5))
     assert "cats: minimum_aspect_ratio: 2 is above maximum_aspect_ratio 0.5" in said
     assert project.one(minimum_aspect_ratio=1, maximum_aspect_ratio=1).minimum_aspect_ratio == 1
+
+
+def test_an_id_names_files_and_has_an_end(project: Any) -> None:
+    said = project.refused(project.entry(id="x" * 101))
+    assert "the id of data set 1 has 101 characters" in said
+    assert project.one(id="x" * 100).id == "x" * 100
+
+
+RANDOM = {"crop": True, "crop_aspect": "random", "crop_aspect_buckets": [1, 0.5]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "options", "refused"),
+    [
+        (RANDOM, {}, True),
+        (RANDOM, {"aspect_bucket_disable_rebuild": True}, False),
+        (RANDOM, {"disable_bucket_pruning": True}, False),
+        (RANDOM | {"bucket_mixing": "pad"}, {}, False),
+        (RANDOM | {"crop": False}, {}, False),
+        (RANDOM | {"crop_aspect": "closest"}, {}, False),
+    ],
+)
+def test_buckets_that_change_are_not_pruned(project: Any, keys: Any, options: Any, refused: bool) -> None:
+    project.set(**{"disable_bucket_pruning": False} | options)
+    made = project.one(**keys)
+    problems = pruning_problems([made], project.load().config.data)
+    assert ["crop_aspect random draws new buckets" in str(problem) for problem in problems] == [True] * refused
 
 
 @pytest.mark.parametrize(

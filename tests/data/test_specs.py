@@ -145,11 +145,27 @@ def test_random_windows_move_unless_they_are_told_not_to() -> None:
 
 
 def test_places_are_read(tmp_path: Path) -> None:
-    spec = arrange_spec(config(bucket_mixing="merge", train_batch_size=2, repeats=3), OPTIONS, tmp_path, slices=6)
+    asked = config(bucket_mixing="merge", train_batch_size=2, repeats=3)
+    spec = arrange_spec(asked, OPTIONS, scan_spec(asked, 1, output_dir=tmp_path), slices=6)
     assert (spec.merge_below, spec.repeats, spec.known_sizes, spec.redraw) == (12, 3, None, True)
-    write_map(tmp_path / "aspect_resolution_map-1.048576.json", {"1.5": Size(1216, 832)})
-    assert arrange_spec(config(), OPTIONS, tmp_path, 1).known_sizes == {"1.5": Size(1216, 832)}
-    assert arrange_spec(config(crop=True), OPTIONS, tmp_path, 1).known_sizes is None
+
+
+def test_a_map_is_read_once_for_the_scan_and_for_places(tmp_path: Path) -> None:
+    path = tmp_path / "aspect_resolution_map-1.048576.json"
+    write_map(path, {"1.5": Size(1216, 832)})
+    scanned = scan_spec(config(), 1, 3072, tmp_path)
+    path.unlink()
+    spec = arrange_spec(config(), OPTIONS, scanned, 1)
+    assert scanned.known_sizes == spec.known_sizes == {"1.5": Size(1216, 832)}
+    assert scanned.maximum_edge == spec.maximum_edge == 3072
+    assert scan_spec(config(), 1).known_sizes is None
+    write_map(path, {"1.5": Size(1216, 832)})
+    assert scan_spec(config(crop=True), 1, output_dir=tmp_path).known_sizes is None, "squares need none"
+
+
+def test_what_is_odd_about_filters_is_noted() -> None:
+    (note,) = caption_spec(config(caption_filter_list=("(unclosed", "pizza")), 1).notes
+    assert "no valid regular expression" in note
 
 
 def test_sources_are_read() -> None:

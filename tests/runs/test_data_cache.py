@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from simpletuner.core.events import Event, Notice
 from tests.runs.conftest import Train
-from tests.runs.data_words import command, dataloader, dataset, entries, facts, folder, picture, samples
+from tests.runs.data_words import (
+    command,
+    dataloader,
+    dataset,
+    entries,
+    facts,
+    folder,
+    picture,
+    samples,
+    training_data,
+)
 
 TOKENS = "output/cache/text/omnigen"
 
@@ -143,6 +155,67 @@ def test_explaining_a_mask(train: Train, capsys: pytest.CaptureFixture[str]) -> 
     told = capsys.readouterr().out
     assert 'the mask "a.png" of flat/a.png: used' in told
     assert 'the mask "b.png" of flat/b.png: used' in told
+
+
+def test_a_drawn_seed_is_that_of_the_checkpoint(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    folder("pictures", {f"{name}.png": (160 + 16 * place, 64) for place, name in enumerate("abcd")})
+    dataloader(dataset(crop_style="random"))
+    drawn = {"seed": "-1"}
+    assert command("cache", **drawn) == 0
+    before = entries()
+    assert command("cache", "--prune", **drawn) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "the seed is drawn at the start, and decides crops or captions of flat" in told
+    assert entries() == before
+    assert train(max_train_steps=1, **drawn) == 0
+    assert command("cache", "--prune", **drawn) == 0
+    used = entries()
+    assert len(used) == 4
+    assert command("cache", **drawn) == 0
+    assert entries() == used, "what the run goes on with is there"
+    dataloader(dataset(crop_style="center"))
+    assert command("cache", "--prune", output_dir="other", **drawn) == 0, "no seed decides anything"
+
+
+def test_what_a_disk_refuses_is_told_without_a_traceback(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    folder("pictures", {"a.png": (64, 64)})
+    index = Path("cache/vae/index-flat.sqlite")
+    index.mkdir(parents=True)
+    for words in (["--prune"], ["--explain", "a.png"], []):
+        assert command("cache", *words) == 3
+        assert "its index cannot be used" in capsys.readouterr().err
+
+
+def spoil(path: Path) -> None:
+    """Damage that only decoding finds."""
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes(40) + content[middle + 40 :])
+
+
+def test_a_picture_that_goes_bad_between_epochs_is_told(train: Train) -> None:
+    folder("pictures", {"a.png": (640, 320), "b.png": (640, 320)})
+    dataloader(dataset(crop_style="random"))
+    data, heard = training_data(), list[Event]()
+    spoil(Path("pictures/b.png"))
+    data._datasets["flat"].begin(1, heard.append)
+    (told,) = [event for event in heard if isinstance(event, Notice)]
+    assert told.level == "warning"
+    assert told.text.startswith('data set "flat", epoch 2: no latent of b.png: ')
+
+
+def test_a_damaged_picture_is_decoded_once(
+    train: Train, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder("pictures", {"a.png": (64, 64), "b.png": (256, 256)})
+    spoil(Path("pictures/b.png"))
+    # A file that was written just now is not trusted to be the same the next time.
+    later = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert command("cache") == 0
+    assert "left out b.png" in capsys.readouterr().out
+    assert command("cache") == 0
+    assert 'data set "flat": 0 made, 1 there already, 0 left out' in capsys.readouterr().out
 
 
 def test_pruning_and_explaining_are_two_commands(train: Train, capsys: pytest.CaptureFixture[str]) -> None:

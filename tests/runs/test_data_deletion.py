@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from simpletuner.assemble.deletion import delete_dropped
+from simpletuner.assemble.survey import Surveyed, around_of, survey, used_in_training
+from simpletuner.cli.select import select_run
+from simpletuner.core.events import Event, Notice
 from tests.runs.conftest import Train
 from tests.runs.data_words import command, dataloader, dataset, folder, picture, report
 
@@ -95,3 +101,98 @@ def test_a_picture_that_is_only_too_large_stays(train: Train) -> None:
     (giant,) = [item for item in found["dropped"] if item["file"] == "giant.png"]
     assert "too large to decode" in giant["reason"]
     assert "giant.png" in there()
+
+
+def surveyed() -> dict[str, Surveyed]:
+    """The data sets of the run in the working directory."""
+    loaded, _ = select_run([], Path.cwd(), os.environ)
+    return survey(used_in_training(loaded.datasets), around_of(loaded, 42, 512), lambda _event: None)
+
+
+def deleted(name: str, found: dict[str, Surveyed]) -> list[str]:
+    """Delete what one data set asks for; what was told."""
+    told: list[str] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Notice):
+            told.append(event.text)
+
+    delete_dropped(found[name], hear, allowed=True, others=found.values())
+    return told
+
+
+def test_a_picture_that_another_data_set_uses_stays(train: Train) -> None:
+    """One data set is a folder inside, another one reaches a picture through a link."""
+    folder("pictures", {"large.png": (256, 256), "small.png": (80, 80), "useless.png": (32, 32)})
+    picture(Path("pictures/inner/tiny.png"), (70, 70), 9)
+    Path("linked").mkdir()
+    Path("linked/other.png").symlink_to(Path("pictures/small.png").resolve())
+    big = dataset(id="big", minimum_image_size=128, delete_unwanted_images=True, cache_dir_vae="cache/big")
+    dataloader(
+        big,
+        dataset(id="linked", instance_data_dir="linked", cache_dir_vae="cache/linked"),
+        dataset(id="inner", instance_data_dir="pictures/inner", cache_dir_vae="cache/inner"),
+    )
+    told = deleted("big", surveyed())
+    assert sorted(told) == [
+        f'data set "big", {UNWANTED}: 1 files are kept: used by data set "inner": inner/tiny.png',
+        f'data set "big", {UNWANTED}: 1 files are kept: used by data set "linked": small.png',
+        f'data set "big", {UNWANTED}: 1 files deleted: useless.png',
+    ]
+    assert there() == {"large.png", "small.png", "inner"}
+    assert Path("pictures/inner/tiny.png").exists()
+
+
+def test_a_partner_of_a_picture_stays(train: Train) -> None:
+    folder("pictures", {"a.png": (64, 64), "b.png": (64, 64)})
+    folder("masks", {"a.png": (64, 64), "b.png": (256, 256), "c.png": (64, 64)})
+    conditioning = {"dataset_type": "conditioning", "conditioning_type": "mask", "cache_dir_vae": "cache/masks"}
+    dataloader(
+        dataset(conditioning_data="masks"),
+        dataset(id="masks", instance_data_dir="masks") | conditioning,
+        dataset(
+            id="twice",
+            instance_data_dir="masks",
+            minimum_image_size=128,
+            delete_unwanted_images=True,
+            cache_dir_vae="cache/twice",
+        ),
+    )
+    found = surveyed()
+    used = found["masks"].without((), frozenset(("a.png", "c.png")))
+    deleted("twice", found | {"masks": used})
+    assert {path.name for path in Path("masks").iterdir()} == {"a.png", "b.png"}
+
+
+@pytest.mark.parametrize("key", [UNWANTED, PROBLEMATIC])
+def test_originals_outside_the_folder_stay(train: Train, capsys: pytest.CaptureFixture[str], key: str) -> None:
+    laid_out(**{key: True})
+    folder("elsewhere", {"original.png": (32, 32)})
+    Path("elsewhere/damaged.png").write_text("no picture")
+    Path("pictures/link").symlink_to(Path("elsewhere").resolve())
+    assert train("--yes-delete", max_train_steps=1) == 0
+    assert {path.name for path in Path("elsewhere").iterdir()} == {"original.png", "damaged.png"}
+    assert "1 files are kept: a link leads to them, outside the folder" in " ".join(capsys.readouterr().out.split())
+    assert there() == EVERYTHING - (set(SMALL) if key == UNWANTED else set(BAD)) | {"link"}
+
+
+def test_a_folder_that_is_a_link_itself_is_the_users_own(train: Train) -> None:
+    laid_out(delete_unwanted_images=True)
+    Path("pictures").rename("real")
+    Path("pictures").symlink_to("real")
+    assert train("--yes-delete", max_train_steps=1) == 0
+    assert there() == EVERYTHING - set(SMALL)
+
+
+def test_a_size_that_a_table_tells_wrongly_deletes_nothing(train: Train) -> None:
+    sizes = {"a.png": (64, 64), "b.png": (96, 96), "small.png": (32, 32)}
+    folder("pictures", sizes)
+    rows = [{"f": name, "w": 20, "h": 20} for name in ("a.png", "small.png")]
+    Path("table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"filename_column": "f", "width_column": "w", "height_column": "h"}
+    table = {"path": "table.jsonl", "identifier_includes_extension": True, **columns}
+    dataloader(dataset(minimum_image_size=64, delete_unwanted_images=True, metadata_backend="parquet", parquet=table))
+    assert train("--yes-delete", max_train_steps=1) == 0
+    (found,) = report()
+    assert {item["file"] for item in found["dropped"]} == {"a.png", "small.png"}
+    assert there() == {"a.png", "b.png"}

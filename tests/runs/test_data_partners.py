@@ -115,6 +115,30 @@ def test_a_picture_without_its_mask_ends_the_run_and_is_named(train: Train, caps
         assert "tall.png, wide.png" in told
 
 
+def test_a_mask_that_holds_no_picture_leaves_its_picture_out(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    masked()
+    Path("masks/wide.png").write_bytes(b"")
+    Path("masks/tall.png").write_text("<html>gone</html>")
+    for name in ("check", "cache", "train"):
+        assert command(name, output_dir=name, max_train_steps=1) == 0
+        assert "no partner" not in capsys.readouterr().out
+    for name in ("check", "train"):
+        found = next(found for found in report(name) if found["id"] == "flat")
+        assert found["used"] == 1
+        reasons = {item["file"]: item["reason"] for item in found["dropped"]}
+        assert reasons["wide.png"].startswith('its partner wide.png in data set "masks": the file is empty')
+        assert "HTML" in reasons["tall.png"]
+
+
+def test_a_run_that_ends_before_training_has_its_report(train: Train) -> None:
+    masked()
+    Path("masks/wide.png").unlink()
+    assert train() == 3
+    (found,) = report()
+    assert (found["id"], found["where"]) == ("flat", "")
+    assert "1 pictures have no partner" in found["failed"]
+
+
 def test_masks_are_paired_by_folder_and_stem(train: Train) -> None:
     for place, name in enumerate(("one/a.jpg", "two/a.jpg")):
         picture(Path("twins") / name, (64, 64), place)

@@ -93,6 +93,18 @@ def test_pruned_buckets_are_dropped_by_name_with_the_smallest_cure(
     assert uses(training_data(**asked)) == flat(SQUARES | ODD, 3), "the cure cures"
 
 
+@pytest.mark.parametrize("name", ["train", "cache", "check"])
+def test_buckets_that_are_drawn_anew_are_not_pruned(
+    train: Train, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder("pictures", SQUARES)
+    shapes = {"crop_aspect": "random", "crop_aspect_buckets": [1.0, 0.5]}
+    dataloader(dataset(**shapes))
+    assert command(name, disable_bucket_pruning="false") == 2
+    heard = capsys.readouterr()
+    assert "crop_aspect random draws new buckets in every epoch" in " ".join((heard.out + heard.err).split())
+
+
 def test_pruning_that_leaves_nothing_is_an_error(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     folder("pictures", ODD)
     dataloader(dataset(crop=False))

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from simpletuner.data.cache.store import TensorStore
 from tests.runs.conftest import Train
-from tests.runs.data_words import command, dataloader, dataset, entries, folder, samples
+from tests.runs.data_words import command, dataloader, dataset, entries, facts, folder, samples
 
 COUNT = 60
 SIZES = {f"{place:02}.png": ((64, 64), (96, 64), (64, 96))[place % 3] for place in range(COUNT)}
@@ -123,13 +123,41 @@ def test_processes_of_torchrun_share_the_work(start: Start, capsys: pytest.Captu
     process = start(*LAUNCH, "-m", "simpletuner", "cache", ACCELERATE_USE_CPU="true")
     told, _ = process.communicate(timeout=180)
     assert process.returncode == 0, told
-    assert told.count(f"{COUNT} made, 0 there already, 0 left out") == 2, "each says what all of them did"
+    assert told.count(f"{COUNT} made, 0 there already, 0 left out") == 1, "one says what all of them did"
     all_sound()
     made = entries()
     assert command("cache") == 0
     assert f"0 made, {COUNT} there already" in capsys.readouterr().out
     assert entries() == made
     assert knows_every_digest()
+
+
+@pytest.mark.two_ranks
+def test_what_ends_one_process_ends_all_and_is_told_once(start: Start) -> None:
+    for path in Path("pictures").iterdir():
+        path.write_bytes(b"")
+    process = start(*LAUNCH, "-m", "simpletuner", "cache", ACCELERATE_USE_CPU="true")
+    told, _ = process.communicate(timeout=180)
+    assert process.returncode != 0
+    assert told.count("no images detected in dataset") == 1, told
+    assert [path.name for path in Path("cache/vae").iterdir() if path.is_file()] == ["index-flat.sqlite"]
+
+
+@pytest.mark.two_ranks
+@pytest.mark.long
+def test_processes_draw_one_seed(start: Start) -> None:
+    wide = dict.fromkeys(SIZES, (320, 64))
+    folder("pictures", wide)
+    folder("masks", wide)
+    masks = {"id": "masks", "dataset_type": "conditioning", "conditioning_type": "mask", "instance_data_dir": "masks"}
+    dataloader(dataset(conditioning_data="masks", crop_style="random"), dataset(cache_dir_vae="cache/masks") | masks)
+    process = start(*LAUNCH, "-m", "simpletuner", "cache", "seed=-1", ACCELERATE_USE_CPU="true")
+    told, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, told
+    # Latents and masks are shared out differently.
+    windows = [{(found["sample"], found["crop"]) for found in facts(place)} for place in ("cache/vae", "cache/masks")]
+    assert len(windows[0]) == COUNT
+    assert windows[0] == windows[1]
 
 
 @pytest.mark.two_ranks

@@ -10,12 +10,14 @@ from pathlib import Path
 from simpletuner.assemble.caching import Cacher
 from simpletuner.assemble.datasets import token_reader
 from simpletuner.assemble.mishaps import mishaps_named
+from simpletuner.assemble.output import choose_checkpoint
 from simpletuner.assemble.prepared import Prepared
-from simpletuner.assemble.run import load_codec
-from simpletuner.assemble.stage import Stage, ranks_of, set_stage
+from simpletuner.assemble.run import load_codec, saved_seed
+from simpletuner.assemble.stage import Stage, draws_seed, ranks_of, set_stage
 from simpletuner.assemble.survey import around_of, survey
 from simpletuner.assemble.weights import choose_weights
 from simpletuner.config.conditioning_rules import MASKS
+from simpletuner.config.dataset import DatasetConfig
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.events import Emit, Notice
@@ -23,6 +25,7 @@ from simpletuner.data.cache.explain import explain_entry, explain_picture
 from simpletuner.data.cache.keys import token_key
 from simpletuner.data.cache.prune import prune
 from simpletuner.data.cache.store import TensorStore
+from simpletuner.data.files.snapshot import ToldError
 from simpletuner.models.family import TextReader
 
 
@@ -38,7 +41,8 @@ class Caches:
 
 def open_caches(loaded: LoadedRun, emit: Emit) -> Caches:
     """Survey every data set, those for evaluation and those of masks too. Loads the VAE and the tokenizer."""
-    stage = set_stage(loaded, None, emit)
+    stage = set_stage(loaded, _saved_seed(loaded, emit), emit)
+    emit = stage.emit
     ranks = ranks_of(stage.accelerator)
     weights = choose_weights(loaded, stage.family.facts)
     around = around_of(loaded, stage.seed, stage.family.facts.longest_edge, ranks)
@@ -47,15 +51,30 @@ def open_caches(loaded: LoadedRun, emit: Emit) -> Caches:
     return Caches(stage, cacher, cacher.prepare(survey(loaded.datasets, around, emit)), text)
 
 
+def _saved_seed(loaded: LoadedRun, emit: Emit) -> int | None:
+    """The seed that the run will go on with, where it was drawn: what is cached for another is of no use."""
+    if not draws_seed(loaded):
+        return None
+    return saved_seed(choose_checkpoint(Path(loaded.config.report.output_dir), "latest", emit))
+
+
 def fill(loaded: LoadedRun, emit: Emit) -> None:
     """Make every latent, mask and caption of the first epoch. Processes that torchrun started share the work."""
-    with mishaps_named(Path(loaded.config.report.output_dir)):
-        caches = open_caches(loaded, emit)
-        for made in caches.prepared.values():
-            if made.config.conditioning_type not in MASKS:
-                emit(Notice(f'data set "{made.config.id}": {_filled(caches.cacher, made)}'))
-        if caches.cacher.ranks.is_first:
-            token_reader(_captioned(caches), caches.text, loaded.text_cache, emit)
+    try:
+        with mishaps_named(Path(loaded.config.report.output_dir)):
+            _fill(open_caches(loaded, emit))
+    except ToldError as error:
+        # The process that it came from says why.
+        raise SystemExit(error.exit_code) from error
+
+
+def _fill(caches: Caches) -> None:
+    emit = caches.stage.emit
+    for made in caches.prepared.values():
+        if made.config.conditioning_type not in MASKS:
+            emit(Notice(f'data set "{made.config.id}": {_filled(caches.cacher, made)}'))
+    if caches.cacher.ranks.is_first:
+        token_reader(_captioned(caches), caches.text, caches.stage.loaded.text_cache, emit)
 
 
 def _filled(cacher: Cacher, made: Prepared) -> str:
@@ -69,8 +88,35 @@ def _filled(cacher: Cacher, made: Prepared) -> str:
 
 
 def prune_caches(loaded: LoadedRun, emit: Emit) -> None:
-    """Remove from the cache folders of a run everything that its data sets do not use in their first epoch."""
-    caches = open_caches(loaded, emit)
+    """Remove from the cache folders of a run everything that its data sets do not use in their first epoch.
+
+    Raises ConfigError when a seed that is not drawn yet decides what they use.
+    """
+    with mishaps_named(Path(loaded.config.report.output_dir)):
+        _require_seed(loaded, emit)
+        _prune(open_caches(loaded, emit))
+
+
+def _require_seed(loaded: LoadedRun, emit: Emit) -> None:
+    drawn = [dataset.id for dataset in loaded.datasets if _depends_on_seed(dataset)]
+    if drawn and draws_seed(loaded) and _saved_seed(loaded, emit) is None:
+        raise ConfigError(
+            f"nobody knows yet what is in use: the seed is drawn at the start, and decides crops or captions of "
+            f"{', '.join(drawn)}",
+            key="seed",
+            cure="set seed to a number above 0, or prune when the run has a checkpoint",
+        )
+
+
+def _depends_on_seed(dataset: DatasetConfig) -> bool:
+    """Whether another seed gives other windows, or other captions."""
+    shuffle = dataset.caption_shuffle
+    windows = dataset.crop_style in ("random", "face") or (dataset.crop and dataset.crop_aspect == "random")
+    return (windows and dataset.conditioning_type not in MASKS) or (shuffle.enable and shuffle.seed is None)
+
+
+def _prune(caches: Caches) -> None:
+    emit = caches.stage.emit
     for made in caches.prepared.values():
         made.read_all()
     used = _used(caches)
@@ -101,7 +147,11 @@ def _captioned(caches: Caches) -> list[Prepared]:
 
 def explain_file(loaded: LoadedRun, file: Path, emit: Emit) -> None:
     """Say of a picture, or of a cache entry, whether and why it is used. Raises ConfigError for any other file."""
-    caches = open_caches(loaded, emit)
+    with mishaps_named(Path(loaded.config.report.output_dir)):
+        _explain(open_caches(loaded, emit), file)
+
+
+def _explain(caches: Caches, file: Path) -> None:
     if file.suffix == ".safetensors":
         lines = explain_entry(file, _expected(caches))
     else:
@@ -110,7 +160,7 @@ def explain_file(loaded: LoadedRun, file: Path, emit: Emit) -> None:
         folders = ", ".join(sorted({made.surveyed.scanned.where for made in caches.prepared.values()}))
         raise ConfigError(f"no data set of this run holds it ({folders})", file=file, key="--explain")
     for line in lines:
-        emit(Notice(line))
+        caches.stage.emit(Notice(line))
 
 
 def _expected(caches: Caches) -> dict[str, dict[str, str]]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simpletuner.assemble.prepared import Prepared
-from simpletuner.assemble.survey import Surveyed, index_path
+from simpletuner.assemble.scanning import index_path
+from simpletuner.assemble.survey import Surveyed
 from simpletuner.config.conditioning_rules import MASKS
 from simpletuner.config.data import DataConfig
 from simpletuner.core.events import Emit, StageProgress
 from simpletuner.core.ranks import Ranks
+from simpletuner.data.cache.decode import damage_of
 from simpletuner.data.cache.fill import FillSettings
 from simpletuner.data.cache.latents import ImageCodec
 from simpletuner.data.cache.masks import MaskKind, MasksOnDemand
@@ -19,7 +21,7 @@ from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.entries import Dropped, PictureError
 from simpletuner.data.files.digests import Digests
 from simpletuner.data.files.index import open_index
-from simpletuner.data.files.snapshot import Share, read_share, write_share
+from simpletuner.data.files.snapshot import Share, share_all
 
 # More threads than this only wait for each other: decoding is what they do.
 _THREADS = 8
@@ -60,14 +62,20 @@ class Cacher:
     def fill(self, prepared: Prepared) -> Share:
         """Make the latents and masks of the first epoch; what cannot be decoded is dropped from the data set.
 
-        What every process did is told to all of them. Raises DataError when no picture is left.
+        What every process did is told to all of them. Raises DataError when no picture is left, ToldError when another
+        process failed.
         """
-        filled = prepared.fill(0, self.emit)
-        dropped = (*filled.dropped, *self._fill_masks(prepared, {item.file for item in filled.dropped}))
-        share = self._exchanged(prepared, Share(prepared.cache.digests.learned, dropped, filled.encoded, filled.reused))
-        learn(prepared, share.learned, self.ranks)
+        folder, name = Path(prepared.config.cache_dir_vae), prepared.config.id
+        share = together(share_all(folder, self.ranks, name, lambda: self._filled(prepared)))
+        learn(prepared, share.learned, self.ranks, share.dropped)
         _leave_out(prepared, share.dropped)
         return share
+
+    def _filled(self, prepared: Prepared) -> Share:
+        """The share of this process."""
+        filled = prepared.fill(0, self.emit)
+        dropped = (*filled.dropped, *self._fill_masks(prepared, {item.file for item in filled.dropped}))
+        return Share(prepared.cache.digests.learned, dropped, filled.encoded, filled.reused)
 
     def _fill_masks(self, prepared: Prepared, gone: set[str]) -> list[Dropped]:
         """Every mask once, so that one that cannot be used is known before training. Each process does its own."""
@@ -85,18 +93,6 @@ class Cacher:
             self.emit(StageProgress("init_vae_cache", f"masks ({prepared.config.id})", place + 1, len(entries)))
         return dropped
 
-    def _exchanged(self, prepared: Prepared, mine: Share) -> Share:
-        """What all processes did, in the order of their ranks."""
-        if self.ranks.count == 1:
-            return mine
-        folder, name = Path(prepared.config.cache_dir_vae), prepared.config.id
-        write_share(folder / f"filled-{name}-{self.ranks.rank}.json", mine)
-        self.ranks.wait()
-        shares = [read_share(folder / f"filled-{name}-{rank}.json") for rank in range(self.ranks.count)]
-        self.ranks.wait()
-        (folder / f"filled-{name}-{self.ranks.rank}.json").unlink()
-        return together(shares)
-
 
 def together(shares: Sequence[Share]) -> Share:
     """Several shares as one."""
@@ -108,12 +104,15 @@ def together(shares: Sequence[Share]) -> Share:
     )
 
 
-def learn(prepared: Prepared, learned: Mapping[str, tuple[str, str]], ranks: Ranks) -> None:
-    """Note digests where the next start finds them; rank 0 alone opens the index."""
+def learn(
+    prepared: Prepared, learned: Mapping[str, tuple[str, str]], ranks: Ranks, dropped: Sequence[Dropped] = ()
+) -> None:
+    """Note digests, and what of ``dropped`` is damaged, for the next start. Rank 0 alone opens the index."""
     prepared.cache.digests.add(learned)
-    if ranks.is_first and learned:
+    if ranks.is_first and (learned or dropped):
         with open_index(index_path(prepared.config)) as index:
             index.learn_digests(learned)
+            index.learn_damage(damage_of(prepared.cache.source, dropped))
 
 
 def _leave_out(prepared: Prepared, dropped: Sequence[Dropped]) -> None:

@@ -17,13 +17,12 @@ from simpletuner.assemble.prepared import Prepared
 from simpletuner.assemble.survey import Around, around_of, calendar_of, survey, used_in_training
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.batch import Latents
-from simpletuner.core.errors import ConfigError
+from simpletuner.core.errors import ConfigError, DataError
 from simpletuner.core.events import Emit, Notice
 from simpletuner.core.ranks import Ranks
 from simpletuner.core.samples import Update, Use
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.cache.tokens import fill_tokens, read_or_tokenize
-from simpletuner.data.entries import NoPicturesError
 from simpletuner.data.order.calendar import Calendar
 from simpletuner.data.order.slices import micro_batches
 from simpletuner.data.report.report import Report, failed_report, write_report
@@ -123,28 +122,39 @@ def prepare_data(
     require_trainable(loaded)
     around = around_of(loaded, sources.seed, sources.maximum_edge, ranks)
     cacher = Cacher(sources.codec, loaded.config.data, ranks, emit)
-    prepared = _cached(loaded, around, cacher, emit)
+    everything = _cached(loaded, around, cacher, emit)
+    prepared = [made for made in everything if made.config.dataset_type == "image"]
     if ranks.is_first:
         _report(loaded, prepared, emit)
+        others = [made.surveyed for made in everything]
         for made in prepared:
-            delete_dropped(made.surveyed, emit, allowed=delete)
+            delete_dropped(made.surveyed, emit, allowed=delete, others=others)
     tokens = token_reader(prepared, sources.text, loaded.text_cache, emit)
     return TrainingData(prepared, calendar_of([made.surveyed for made in prepared], around), tokens, ranks, emit)
 
 
 def _cached(loaded: LoadedRun, around: Around, cacher: Cacher, emit: Emit) -> list[Prepared]:
-    """The data sets that are trained on, cached. The report tells of one that has no picture left."""
+    """The data sets that are trained on, cached, and those they refer to. The report tells of one that fails."""
     try:
-        everything = cacher.prepare(survey(used_in_training(loaded.datasets), around, emit))
-        prepared = [made for made in everything.values() if made.config.dataset_type == "image"]
-        for made in prepared:
-            if not made.on_demand:
+        prepared = cacher.prepare(survey(used_in_training(loaded.datasets), around, emit))
+        for made in prepared.values():
+            if made.config.dataset_type == "image" and not made.on_demand:
                 cacher.fill(made)
-    except NoPicturesError as error:
-        failed = failed_report(str(error.key), "image", str(error.file), error)
-        write_report(Path(loaded.config.report.output_dir) / "report.json", Report((failed,), (str(error),)))
+    except DataError as error:
+        if cacher.ranks.is_first:
+            _report_failure(loaded, error)
         raise
-    return prepared
+    return list(prepared.values())
+
+
+def _report_failure(loaded: LoadedRun, error: DataError) -> None:
+    where = str(error.file or "")
+    failed = [
+        failed_report(dataset.id, dataset.dataset_type, where, error)
+        for dataset in loaded.datasets
+        if dataset.id == error.key
+    ]
+    write_report(Path(loaded.config.report.output_dir) / "report.json", Report(tuple(failed), (str(error),)))
 
 
 def require_trainable(loaded: LoadedRun) -> None:
@@ -168,7 +178,7 @@ def _report(loaded: LoadedRun, prepared: Sequence[Prepared], emit: Emit) -> None
         emit(Notice(f'data set "{report.id}": {report.used} of {report.files} pictures, buckets {{{sizes}}}'))
         for item in report.dropped:
             emit(Notice(f"left out {item.file}: {item.reason} ({item.cure})", level="warning"))
-        for text in report.shortages:
+        for text in (*report.shortages, *report.notes):
             emit(Notice(text))
     write_report(Path(loaded.config.report.output_dir) / "report.json", Report(tuple(reports)))
 

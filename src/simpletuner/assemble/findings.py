@@ -9,7 +9,8 @@ from itertools import islice
 from simpletuner.assemble.survey import Surveyed
 from simpletuner.core.samples import SampleId
 from simpletuner.data.captions.report import CaptionReport
-from simpletuner.data.order.shortages import explain, shortages
+from simpletuner.data.order.plan import PlannedDataset
+from simpletuner.data.order.shortages import explain, oversubscribed, shortages
 from simpletuner.data.places.upscaling import STRONG
 from simpletuner.data.report.deep import Leak
 from simpletuner.data.report.report import DatasetReport, dataset_report
@@ -25,7 +26,17 @@ def trained_report(found: Surveyed) -> DatasetReport:
     planned, kind = found.planned(), found.config.dataset_type
     report = dataset_report(found.scanned, found.arrangement, planned, kind=kind, later=found.later)
     told = _shortage_texts(found) if report.batches else ()
-    return replace(report, shortages=told, partners=tuple(found.config.conditioning_data))
+    repeated = _repeated(planned) if report.batches else ()
+    return replace(report, shortages=told, notes=repeated, partners=tuple(found.config.conditioning_data))
+
+
+def _repeated(planned: PlannedDataset) -> tuple[str, ...]:
+    """Buckets whose pictures are used more often than they were asked to be."""
+    return tuple(
+        f"allow_dataset_oversubscription: bucket {bucket} is filled with {added} further uses an epoch; its pictures "
+        f"count {factor:.1f} times as much as the others"
+        for bucket, (added, factor) in oversubscribed(planned).items()
+    )
 
 
 def _shortage_texts(found: Surveyed) -> tuple[str, ...]:

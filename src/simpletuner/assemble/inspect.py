@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from simpletuner.assemble.findings import dataset_notes, dataset_problems, leak_problems, trained_report
 from simpletuner.assemble.inspector import Findings, inspect_datasets
 from simpletuner.assemble.length import Length, resolve_length
-from simpletuner.assemble.survey import Surveyed, around_of
+from simpletuner.assemble.survey import Around, Surveyed, around_of, calendar_of
 from simpletuner.assemble.weights import choose_weights
 from simpletuner.config.dataset import DatasetConfig
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.errors import ConfigError, ExitCode, SimpletunerError
 from simpletuner.core.events import Emit
 from simpletuner.data.captions.report import Yardstick, caption_report
-from simpletuner.data.order.calendar import Calendar
 from simpletuner.data.report.alike import looker
 from simpletuner.data.report.deep import Diver, Reading, identical, leaks, similar
 from simpletuner.data.report.report import DatasetReport, Report, failed_report
@@ -50,7 +49,7 @@ def inspect_run(loaded: LoadedRun, *, deep: bool, emit: Emit) -> Inspection:
     found = inspect_datasets(wanted, around, loaded.config.machine.num_processes, diver, emit)
     reports = tuple(_report(dataset, found, yardstick, loaded) for dataset in wanted)
     leaked = tuple(leaks(_readings(found, "image"), _readings(found, "eval")))
-    length, endless = _length(loaded, found)
+    length, endless = _length(loaded, found, around)
     report = Report(
         datasets=reports,
         problems=(*_failed(found.failures), *endless, *_worth_a_look(reports), *leak_problems(leaked)),
@@ -76,7 +75,8 @@ def _report(dataset: DatasetConfig, found: Findings, yardstick: Yardstick, loade
         where = str(dataset.instance_data_dir or "")
         return failed_report(name, kind, where, found.failures[name])
     surveyed = found.surveyed[name]
-    report = replace(trained_report(surveyed), notes=found.notes[name])
+    trained = trained_report(surveyed)
+    report = replace(trained, notes=(*trained.notes, *found.notes[name]))
     if kind != "conditioning":
         report = _measured(report, surveyed, found, yardstick)
     return replace(report, notes=tuple(dataset_notes(report, loaded.config.data.vae_batch_size)))
@@ -109,14 +109,13 @@ def _readings(found: Findings, kind: str) -> dict[str, Reading]:
     }
 
 
-def _length(loaded: LoadedRun, found: Findings) -> tuple[Length, tuple[str, ...]]:
+def _length(loaded: LoadedRun, found: Findings, around: Around) -> tuple[Length, tuple[str, ...]]:
     """How long the run is with the data sets that can be used, or why it cannot be as long as it is asked to be."""
-    trained = [made.planned() for made in found.surveyed.values() if made.config.dataset_type == "image"]
+    trained = [made for made in found.surveyed.values() if made.config.dataset_type == "image"]
     if not trained:
         return _NOTHING, ()
-    calendar = Calendar(trained, _seed(loaded), loaded.config.data.data_backend_sampling)
     try:
-        return resolve_length(loaded.config.length, calendar), ()
+        return resolve_length(loaded.config.length, calendar_of(trained, around)), ()
     except ConfigError as error:
         return _NOTHING, (str(error),)
 

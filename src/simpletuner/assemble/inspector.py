@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from simpletuner.assemble.survey import Around, Surveyed, index_path, survey
+from simpletuner.assemble.scanning import index_path, unusable_index
+from simpletuner.assemble.survey import Around, Surveyed, paired, survey
 from simpletuner.config.dataset import DatasetConfig
 from simpletuner.core.errors import ConfigError, DataError, SimpletunerError
 from simpletuner.core.events import Emit, Event, Notice
 from simpletuner.core.ranks import Ranks
 from simpletuner.data.entries import Dropped, printable
 from simpletuner.data.files.index import open_index
-from simpletuner.data.files.pairs import pair
+from simpletuner.data.files.pairs import without_partner
 from simpletuner.data.report.deep import Depths, Diver
 
 
@@ -62,8 +63,7 @@ class _Inspector:
         except (ConfigError, DataError) as error:
             self._fail(name, error)
         except (OSError, sqlite3.Error) as error:
-            cure = "check that cache_dir_vae can be written, and that no other process holds the index"
-            self._fail(name, DataError(f"its index cannot be used ({error})", key="cache_dir_vae", cure=cure))
+            self._fail(name, unusable_index(error))
 
     def _fail(self, name: str, error: SimpletunerError) -> None:
         self.found.surveyed.pop(name, None)
@@ -89,14 +89,14 @@ class _Inspector:
 
     def pair(self, name: str) -> None:
         """Find the partner of every picture. Raises DataError when one has none."""
-        found = self.found.surveyed[name]
-        partners: dict[str, dict[str, str]] = {}
-        for other in found.config.conditioning_data:
+        self._require_partners(name)
+        self.found.surveyed[name] = paired(self.found.surveyed[name], self.found.surveyed)
+
+    def _require_partners(self, name: str) -> None:
+        """Raise DataError when a data set that holds the partners is out."""
+        for other in self.found.surveyed[name].config.conditioning_data:
             if other not in self.found.surveyed:
                 raise DataError(f'it needs the pictures of data set "{other}", which cannot be used')
-            theirs = self.found.surveyed[other].scanned.table.paths
-            partners[other] = pair(found.scanned.table.paths, theirs, dataset=name, partner=other)
-        self.found.surveyed[name] = replace(found, partners=partners)
 
     def dive(self, name: str, diver: Diver) -> None:
         """Decode every picture; leave out what is damaged. Raises DataError when nothing is left."""
@@ -107,14 +107,14 @@ class _Inspector:
         self._leave_out(name, depths.dropped, depths.damaged)
 
     def leave_out_unpaired(self, name: str) -> None:
-        """Leave out the pictures whose partner is damaged."""
+        """Leave out the pictures whose partner is damaged. Raises DataError when all partners are."""
+        self._require_partners(name)
         gone: dict[str, Dropped] = {}
         for other, partners in self.found.surveyed[name].partners.items():
             reasons = {item.file: item for item in self.found.depths[other].dropped}
             for path, partner in partners.items():
                 if (item := reasons.get(printable(partner))) is not None:
-                    reason = f'its partner {item.file} in data set "{other}": {item.reason}'
-                    gone[path] = Dropped(printable(path), reason, item.cure, "partner")
+                    gone[path] = without_partner(path, item, other)
         gone = {path: item for path, item in gone.items() if path not in self.found.depths[name].damaged}
         self._leave_out(name, tuple(gone.values()), frozenset(gone))
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from simpletuner.assemble.survey import Surveyed
 from simpletuner.core.batch import Latents
 from simpletuner.core.errors import DataError
-from simpletuner.core.events import Emit
+from simpletuner.core.events import Emit, Notice
 from simpletuner.core.samples import Use
 from simpletuner.data.cache.decode import first_read
 from simpletuner.data.cache.fill import Filled, FillSettings, LatentCache, fill_latents
@@ -106,9 +106,15 @@ class Prepared:
         # A run that goes on in a later epoch has filled the first one when it started.
         over = {epoch - 1, epoch - 1 if self._filled is None else self._filled} - {epoch, -1}
         if not self.on_demand:
-            self.fill(epoch, emit)
+            self._tell_dropped(self.fill(epoch, emit), epoch, emit)
         for old in over if spec.anew else ():
             self._clear(old, epoch)
+
+    def _tell_dropped(self, filled: Filled, epoch: int, emit: Emit) -> None:
+        """Say why latents are missing, before a use of one ends the run."""
+        for item in filled.dropped:
+            told = f'data set "{self.config.id}", epoch {epoch + 1}: no latent of {item.file}: {item.reason}'
+            emit(Notice(f"{told} ({item.cure})", level="warning"))
 
     def _clear(self, old: int, epoch: int) -> None:
         """Remove what the epoch ``old`` used and ``epoch`` does not."""

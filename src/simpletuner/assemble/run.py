@@ -35,8 +35,7 @@ def run(loaded: LoadedRun, *, fresh: bool, delete: bool, confirm: Callable[[str]
     """Train what ``loaded`` describes, from caching to the final file.
 
     ``fresh`` moves an earlier run in the output folder aside, after ``confirm``; ``delete`` lets data sets that ask for
-    it delete pictures that cannot be used. Raises SimpletunerError for
-    everything that a user can act on.
+    it delete pictures that cannot be used. Raises SimpletunerError for everything that a user can act on.
     """
     _require_one_process(loaded)
     output_dir = Path(loaded.config.report.output_dir)
@@ -54,7 +53,7 @@ def run(loaded: LoadedRun, *, fresh: bool, delete: bool, confirm: Callable[[str]
     began = time.monotonic()
     try:
         with mishaps_named(output_dir):
-            _train(set_stage(loaded, _saved_seed(chosen), heard), chosen, delete=delete)
+            _train(set_stage(loaded, saved_seed(chosen), heard), chosen, delete=delete)
         heard(RunEnded(heard.step, "completed", time.monotonic() - began))
     except (Interrupted, Terminated) as error:
         heard(RunEnded(heard.step, "interrupted", time.monotonic() - began, str(error)))
@@ -90,7 +89,8 @@ class _Heard:
         self._emit(event)
 
 
-def _saved_seed(chosen: Checkpoint | None) -> int | None:
+def saved_seed(chosen: Checkpoint | None) -> int | None:
+    """The seed that a run which goes on from ``chosen`` keeps; None for a fresh run."""
     return int(read_state(chosen.path)["fingerprint"]["seed"]) if chosen else None
 
 

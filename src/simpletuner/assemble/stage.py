@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 
 from simpletuner.assemble.hardware import Precision, best_device, resolve_precision
 from simpletuner.config.load import LoadedRun
-from simpletuner.core.events import Emit, Notice
+from simpletuner.core.events import Emit, Event, Notice
 from simpletuner.core.ranks import ALONE, Ranks
 from simpletuner.models.family import ModelFamily
 from simpletuner.models.registry import family as find_family
@@ -35,7 +38,7 @@ class Stage:
 
 
 def set_stage(loaded: LoadedRun, saved_seed: int | None, emit: Emit) -> Stage:
-    """Choose device, formats and seed, and tell what the configuration has to say.
+    """Choose device, formats and seed, and tell what the configuration has to say; of several processes one tells.
 
     ``saved_seed`` is that of the checkpoint gone on from: a seed that was drawn must not be drawn again.
     """
@@ -45,6 +48,7 @@ def set_stage(loaded: LoadedRun, saved_seed: int | None, emit: Emit) -> Stage:
     key = "base_model_default_dtype"
     asked_bf16 = key in loaded.values and config.model.base_model_default_dtype == "bf16"
     precision = resolve_precision(config.model, config.optimizer.optimizer, device, bf16_adapter=asked_bf16)
+    emit = emit if accelerator.is_main_process else _silent
     for text in (*loaded.notices, *precision.notices):
         emit(Notice(text))
     return Stage(
@@ -52,16 +56,34 @@ def set_stage(loaded: LoadedRun, saved_seed: int | None, emit: Emit) -> Stage:
         family=find_family(config.model.model_family),
         accelerator=accelerator,
         precision=precision,
-        seed=_seed(config.length.seed, saved_seed),
+        seed=_of_first(accelerator, _seed(config.length.seed, saved_seed)),
         emit=emit,
     )
 
 
 def ranks_of(accelerator: Accelerator) -> Ranks:
-    """The processes that ``accelerator`` knows of."""
+    """The processes that ``accelerator`` knows of; all of them call this at the same time."""
     if accelerator.num_processes == 1:
         return ALONE
-    return Ranks(accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone)
+    job = f"{_of_first(accelerator, secrets.randbits(32)):08x}"
+    return Ranks(accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone, job)
+
+
+def _of_first(accelerator: Accelerator, number: int) -> int:
+    """The number that the first process has, in all of them."""
+    if accelerator.num_processes == 1:
+        return number
+    return int(broadcast(torch.tensor(number, device=accelerator.device)).item())
+
+
+def _silent(_event: Event) -> None:
+    """Nobody reads what the other processes say."""
+
+
+def draws_seed(loaded: LoadedRun) -> bool:
+    """Whether the run has another seed at each fresh start."""
+    asked = loaded.config.length.seed
+    return asked is not None and asked <= 0
 
 
 def _seed(asked: int | None, saved: int | None) -> int:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
+from simpletuner.assemble.scanning import index_path, scan_indexed
 from simpletuner.config.data import DataConfig
 from simpletuner.config.dataset import DatasetConfig
+from simpletuner.config.dataset_rules import pruning_problems
 from simpletuner.config.load import LoadedRun
+from simpletuner.config.problems import raise_all
 from simpletuner.core.events import Emit, Notice
 from simpletuner.core.ranks import ALONE, Ranks
 from simpletuner.data.entries import Dropped, NoPicturesError
-from simpletuner.data.files.index import open_index
-from simpletuner.data.files.pairs import pair
-from simpletuner.data.files.scan import ScannedDataset, scan
-from simpletuner.data.files.snapshot import read_scan, write_scan
+from simpletuner.data.files.pairs import Paired, pair
+from simpletuner.data.files.scan import ScannedDataset
+from simpletuner.data.files.snapshot import scan_once
 from simpletuner.data.order.calendar import Calendar
 from simpletuner.data.order.plan import PlannedDataset
 from simpletuner.data.order.shortages import pruned_picture
@@ -91,31 +93,39 @@ class Surveyed:
         )
 
 
-def index_path(config: DatasetConfig) -> Path:
-    """Where the index of a data set lies."""
-    return Path(config.cache_dir_vae) / f"index-{config.id}.sqlite"
-
-
 def survey(datasets: Sequence[DatasetConfig], around: Around, emit: Emit) -> dict[str, Surveyed]:
     """Survey data sets, by id; ``datasets`` holds every conditioning data set that another of them refers to.
 
     Raises:
-        ConfigError: a source does not exist, or a resolution map is wrong.
-        DataError: a data set has no usable picture, or a picture lacks its partner.
+        ConfigError: a source does not exist, a resolution map is wrong, or buckets of random aspects are to be pruned.
+        DataError: a data set has no usable picture, a picture lacks its partner, or an index cannot be used.
+        ToldError: rank 0 has raised one of these.
     """
+    raise_all(pruning_problems(datasets, around.options))
     alone = {dataset.id: _surveyed(dataset, around, emit) for dataset in datasets}
-    return {name: replace(found, partners=_partners(found, alone)) for name, found in alone.items()}
+    return {name: paired(found, alone) for name, found in alone.items()}
 
 
 def _surveyed(dataset: DatasetConfig, around: Around, emit: Emit) -> Surveyed:
-    source = open_source(source_spec(dataset, around.options), table_spec(dataset))
-    scanned = _scanned(dataset, source, around, emit)
+    @cache
+    def source() -> Source:
+        return open_source(source_spec(dataset, around.options), table_spec(dataset))
+
+    spec = scan_spec(dataset, around.seed, around.maximum_edge, around.output_dir)
+    # A mistake in the source is told by rank 0 too: the others open it afterwards.
+    scanned = scan_once(
+        Path(dataset.cache_dir_vae),
+        around.ranks,
+        spec.captions,
+        dataset.id,
+        lambda: scan_indexed(spec, source(), index_path(dataset), emit),
+    )
     for note in (*scanned.notes, *(f'data set "{dataset.id}": {line}' for line in scanned.changes.lines())):
         emit(Notice(note))
     slices = around.accumulation * around.ranks.count
-    spec = arrange_spec(dataset, around.options, around.output_dir, slices)
-    made = arrange(scanned.table, spec, seed=around.seed, epoch=0)
-    found = Surveyed(dataset, source, scanned, made, around)
+    places = arrange_spec(dataset, around.options, spec, slices)
+    made = arrange(scanned.table, places, seed=around.seed, epoch=0)
+    found = Surveyed(dataset, source(), scanned, made, around)
     return _pruned(found) if around.options.disable_bucket_pruning is False else found
 
 
@@ -137,33 +147,28 @@ def _pruned(found: Surveyed) -> Surveyed:
     return found.without(dropped, frozenset(item.file for item in dropped))
 
 
-def _scanned(dataset: DatasetConfig, source: Source, around: Around, emit: Emit) -> ScannedDataset:
-    """Rank 0 scans; the others read what it found."""
-    spec = scan_spec(dataset, around.seed, around.maximum_edge)
-    told = index_path(dataset).with_suffix(".scan.json")
-    if not around.ranks.is_first:
-        around.ranks.wait()
-        scanned = read_scan(told, spec.captions)
-        around.ranks.wait()
-        return scanned
-    with open_index(index_path(dataset)) as index:
-        if index.rebuilt:
-            emit(Notice(f'data set "{dataset.id}": its index was damaged and is made anew', level="warning"))
-        scanned = scan(spec, source, index, emit=emit, now=time.time())
-    if around.ranks.count > 1:
-        write_scan(told, scanned, spec.captions)
-        around.ranks.wait()
-        around.ranks.wait()
-        told.unlink()
-    return scanned
+def paired(found: Surveyed, others: Mapping[str, Surveyed]) -> Surveyed:
+    """``found`` with the partner of each picture; those whose partner was dropped are left out.
 
-
-def _partners(found: Surveyed, others: Mapping[str, Surveyed]) -> dict[str, dict[str, str]]:
-    paths = found.scanned.table.paths
-    return {
-        name: pair(paths, others[name].scanned.table.paths, dataset=found.config.id, partner=name)
-        for name in found.config.conditioning_data
+    ``others`` holds its conditioning data sets. Raises DataError when a picture has no partner at all, or none is left.
+    """
+    made = {name: _paired(found, others[name]) for name in found.config.conditioning_data}
+    gone = {path: item for found in made.values() for path, item in found.left_out.items()}
+    partners = {
+        name: {path: partner for path, partner in found.partners.items() if path not in gone}
+        for name, found in made.items()
     }
+    return replace(found.without(tuple(gone.values()), frozenset(gone)), partners=partners)
+
+
+def _paired(found: Surveyed, other: Surveyed) -> Paired:
+    return pair(
+        found.scanned.table.paths,
+        other.scanned.table.paths,
+        (*other.scanned.dropped, *other.later),
+        dataset=found.config.id,
+        partner=other.config.id,
+    )
 
 
 def around_of(loaded: LoadedRun, seed: int, maximum_edge: int, ranks: Ranks = ALONE) -> Around:

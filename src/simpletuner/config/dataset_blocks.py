@@ -39,7 +39,7 @@ class ParquetTable(Section):
     """A Parquet or JSONL table of captions and sizes."""
 
     path: str = option(REQUIRED, reads=_READ, examples=["datasets/captions.parquet"])
-    """The table: a URL or a full path."""
+    """The table, a file on this machine."""
     filename_column: str = option(REQUIRED, reads=_READ, examples=["filename"])
     """Column of the file names."""
     caption_column: str | None = option(None, reads=_READ, examples=["caption"])

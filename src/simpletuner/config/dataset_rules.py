@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from simpletuner.config.data import DataConfig
 from simpletuner.config.dataset import REFUSED_KEYS, RETIRED_KEYS, UNREAD_KEYS, DatasetConfig
 from simpletuner.config.fill import Source
 from simpletuner.config.lenient import is_given, shown
@@ -17,6 +18,7 @@ from simpletuner.config.surroundings import Surroundings
 from simpletuner.core.errors import ConfigError
 
 _STAGES = ("aspect", "vae", "text", "metadata")
+_LONGEST_ID = 100
 
 
 def source_of(entry: Mapping[str, Any], around: Surroundings) -> Source:
@@ -33,6 +35,9 @@ def identity_problems(entries: Sequence[Mapping[str, Any]], file: Path) -> list[
             problems.append(ConfigError(f"data set {place} has no id", file=file, key="id", cure='add "id": "a-name"'))
         elif entry["id"] in (".", "..") or any(sign in entry["id"] for sign in "/\\"):
             problems.append(ConfigError(f"{shown(entry['id'])} cannot name a folder", file=file, key="id"))
+        elif len(entry["id"]) > _LONGEST_ID:
+            reason = f"the id of data set {place} has {len(entry['id'])} characters, and files are named by it"
+            problems.append(ConfigError(reason, file=file, key="id", cure=f"use at most {_LONGEST_ID}"))
     for identity, count in counted.items():
         if identity and count > 1:
             reason = f"{count} data sets have the id {shown(identity)}"
@@ -75,6 +80,25 @@ def crop_problems(dataset: DatasetConfig, source: Source) -> Iterator[ConfigErro
     if least is not None and most is not None and least > most:
         reason = f"{least:g} is above maximum_aspect_ratio {most:g}: no picture is left"
         yield source.problem("minimum_aspect_ratio", reason, "exchange them")
+
+
+def pruning_problems(datasets: Iterable[DatasetConfig], options: DataConfig) -> list[ConfigError]:
+    """Buckets that are to be pruned while their pictures change them in every epoch."""
+    if options.disable_bucket_pruning is not False or options.aspect_bucket_disable_rebuild:
+        return []
+    return [
+        ConfigError(
+            f"{dataset.id}: crop_aspect random draws new buckets in every epoch, and false would prune those of the "
+            "first one for the whole run",
+            key="disable_bucket_pruning",
+            cure="remove it, set aspect_bucket_disable_rebuild true, or use another crop_aspect or bucket_mixing pad",
+        )
+        for dataset in datasets
+        if dataset.dataset_type == "image"
+        and dataset.crop
+        and dataset.crop_aspect == "random"
+        and dataset.bucket_mixing != "pad"
+    ]
 
 
 def folder_problems(datasets: Sequence[DatasetConfig], text_cache: Path, file: Path) -> list[ConfigError]:

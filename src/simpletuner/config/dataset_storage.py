@@ -35,7 +35,7 @@ class StorageKeys(Section):
     aws_data_prefix: str = option("", reads=_READ)
     """The folder in the bucket."""
     csv_file: str | None = option(None, reads=_READ, examples=["datasets/pictures.csv"])
-    """The table of `csv`: a URL or a full path."""
+    """The table of `csv`, a file on this machine."""
     csv_url_column: str = option("url", reads=_READ)
     """Column of the addresses."""
     csv_caption_column: str | None = option(None, reads=_READ, examples=["caption"])

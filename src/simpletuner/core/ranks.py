@@ -12,11 +12,15 @@ def _alone() -> None:
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process is ``rank`` of ``count``; ``wait`` returns when all of them have called it."""
+    """This process is ``rank`` of ``count``; ``wait`` returns when all of them have called it.
+
+    ``job`` is the same in all of them and different in every other job, so that two may share a cache folder.
+    """
 
     rank: int = 0
     count: int = 1
     wait: Callable[[], None] = _alone
+    job: str = ""
 
     @property
     def is_first(self) -> bool:

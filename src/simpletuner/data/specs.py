@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
@@ -14,7 +15,7 @@ from simpletuner.data.files.scan import ScanSpec
 from simpletuner.data.order.plan import PlannedDataset
 from simpletuner.data.places.arrange import ArrangeSpec
 from simpletuner.data.places.buckets import Buckets
-from simpletuner.data.places.geometry import GeometrySpec, WeightedAspect
+from simpletuner.data.places.geometry import GeometrySpec, Size, WeightedAspect
 from simpletuner.data.places.maps import map_file, read_map
 from simpletuner.data.sources.bucket import BucketSpec
 from simpletuner.data.sources.csv import CsvSpec
@@ -49,7 +50,7 @@ def caption_spec(dataset: DatasetConfig, seed: int) -> CaptionSpec:
     """What decides captions. Raises :class:`ConfigError` when an instance prompt is needed and absent."""
     if dataset.dataset_type == "conditioning":
         return CaptionSpec()
-    filters, _ = read_filters(dataset.caption_filter_list, Path())
+    filters, notes = read_filters(dataset.caption_filter_list, Path())
     return CaptionSpec(
         strategy=_strategy(dataset),
         instance_prompts=dataset.instance_prompt,
@@ -59,6 +60,7 @@ def caption_spec(dataset: DatasetConfig, seed: int) -> CaptionSpec:
         filters=filters,
         shuffle=_shuffle(dataset, seed),
         fallback_to_filename=dataset.caption_strategy == "parquet",
+        notes=notes,
     )
 
 
@@ -85,29 +87,38 @@ def _shuffle(dataset: DatasetConfig, seed: int) -> ShuffleSpec | None:
     )
 
 
-def scan_spec(dataset: DatasetConfig, seed: int, maximum_edge: int | None = None) -> ScanSpec:
-    """What a scan needs. ``maximum_edge`` is the longest edge in pixels that the model takes."""
+def scan_spec(
+    dataset: DatasetConfig, seed: int, maximum_edge: int | None = None, output_dir: Path | None = None
+) -> ScanSpec:
+    """What a scan needs. ``maximum_edge`` is the longest edge in pixels that the model takes; ``output_dir`` may hold
+    the user's resolution map.
+
+    Raises :class:`ConfigError` when that map is wrong, or an instance prompt is needed and absent.
+    """
+    geometry = geometry_spec(dataset)
     return ScanSpec(
         id=dataset.id,
-        geometry=geometry_spec(dataset),
+        geometry=geometry,
         captions=caption_spec(dataset, seed),
         crop_style=dataset.crop_style,
         max_num_samples=dataset.max_num_samples,
         maximum_edge=None if dataset.dataset_type == "conditioning" else maximum_edge,
+        known_sizes=_known_sizes(geometry, output_dir) if output_dir else None,
     )
 
 
-def arrange_spec(dataset: DatasetConfig, options: DataConfig, output_dir: Path, slices: int) -> ArrangeSpec:
-    """What decides places. ``output_dir`` may hold the user's resolution map; ``slices`` is accumulation x processes.
-
-    Raises :class:`ConfigError` when that map is wrong.
-    """
-    geometry = geometry_spec(dataset)
+def _known_sizes(geometry: GeometrySpec, output_dir: Path) -> Mapping[str, Size] | None:
     drawn = map_file(output_dir, geometry)
+    return read_map(drawn) if drawn.is_file() and not geometry.square else None
+
+
+def arrange_spec(dataset: DatasetConfig, options: DataConfig, scanned: ScanSpec, slices: int) -> ArrangeSpec:
+    """What decides places of what was ``scanned``, with its map and limits; ``slices`` is accumulation x processes."""
     return ArrangeSpec(
-        geometry=geometry,
-        crop_style=dataset.crop_style,
-        known_sizes=read_map(drawn) if drawn.is_file() and not geometry.square else None,
+        geometry=scanned.geometry,
+        crop_style=scanned.crop_style,
+        known_sizes=scanned.known_sizes,
+        maximum_edge=scanned.maximum_edge,
         anew=crops_anew(dataset),
         redraw=not options.aspect_bucket_disable_rebuild,
         merge_below=dataset.train_batch_size * slices if dataset.bucket_mixing == "merge" else 0,

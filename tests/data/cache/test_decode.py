@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from simpletuner.core.samples import SampleId
-from simpletuner.data.cache.decode import first_read, known_content, naming, picture_pixels
+from simpletuner.data.cache.decode import damage_of, first_read, known_content, naming, picture_pixels
 from simpletuner.data.cache.keys import content_digest
-from simpletuner.data.entries import Entry, PictureError
+from simpletuner.data.entries import Dropped, Entry, PictureError
 from simpletuner.data.files.digests import Digests
 from simpletuner.data.places.crops import Crop
 from simpletuner.data.places.geometry import Placement, Size
@@ -27,8 +27,36 @@ def test_the_window_of_a_picture(pictures: Any) -> None:
 
 
 def test_a_picture_of_another_size_is_refused(pictures: Any) -> None:
-    with pytest.raises(PictureError, match="32x16 when the folder was scanned and is 16x32 now"):
-        picture_pixels(ENTRY, pictures.encoded(pictures.gradient(16, 32)))
+    with pytest.raises(PictureError, match="32x16 when the data set was scanned and is 20x32"):
+        picture_pixels(ENTRY, pictures.encoded(pictures.gradient(20, 32)))
+
+
+def test_a_size_of_before_the_exif_rotation_is_told_as_one(pictures: Any) -> None:
+    image = pictures.gradient(32, 16)
+    image.getexif()[0x112] = 6
+    with pytest.raises(PictureError, match="width and height exchanged") as caught:
+        picture_pixels(ENTRY, pictures.encoded(image, "JPEG", exif=image.getexif()))
+    assert "after EXIF rotation" in str(caught.value.cure)
+
+
+def test_a_fraction_of_the_size_is_that_of_a_large_jpeg_only(pictures: Any) -> None:
+    small = pictures.gradient(16, 8)
+    assert picture_pixels(ENTRY, pictures.encoded(small, "JPEG")).shape == (3, 16, 16)
+    with pytest.raises(PictureError, match="32x16 when the data set was scanned and is 16x8"):
+        picture_pixels(ENTRY, pictures.encoded(small))
+
+
+def test_only_what_cannot_be_decoded_is_damage(tmp_path: Path, pictures: Any) -> None:
+    sound, bad = pictures.write(tmp_path / "sound.png", 90, 90), tmp_path / "bad.png"
+    content = sound.read_bytes()
+    bad.write_bytes(content[: len(content) // 2])
+    source = FolderSource.at(str(tmp_path))
+    dropped = [Dropped(name, "told", "cure") for name in ("sound.png", "bad.png", "gone.png")]
+    ((path, (version, reason, cure)),) = damage_of(source, dropped).items()
+    assert (path, version) == ("bad.png", source.version("bad.png"))
+    assert "cannot be decoded" in reason
+    assert cure
+    assert damage_of(source, [Dropped("bad.png", "its mask is damaged", "cure", "partner")]) == {}
 
 
 def test_a_digest_is_found_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from simpletuner.data.cache.prune import Pruned, prune, unused_bytes
+from simpletuner.data.cache.prune import Pruned, prune
 from simpletuner.data.cache.store import TensorStore
 
 KEYS = [f"{number:x}" * 64 for number in range(4)]
@@ -28,12 +28,9 @@ def size(store: TensorStore, *keys: str) -> int:
 def test_what_nothing_uses_is_removed_and_the_rest_kept(store: TensorStore) -> None:
     freed = size(store, KEYS[0], KEYS[2])
     used = {KEYS[1], KEYS[3], "not there"}
-    assert unused_bytes(store, used) == freed
-    assert len(store.keys()) == 4, "a dry run changes nothing"
     assert prune(store, used) == Pruned(2, freed, 2)
     assert store.keys() == {KEYS[1], KEYS[3]}
     assert prune(store, used) == Pruned(0, 0, 2)
-    assert unused_bytes(store, used) == 0
 
 
 def test_a_damaged_entry_that_is_used_stays(store: TensorStore) -> None:
@@ -57,7 +54,6 @@ def test_only_old_leftovers_of_killed_processes_are_removed(store: TensorStore) 
     for path, age in ((old, 3700), (young, 60)):
         path.write_bytes(b"12345")
         os.utime(path, (time.time() - age,) * 2)
-    assert unused_bytes(store, KEYS) == 5
     assert prune(store, KEYS) == Pruned(1, 5, 4)
     assert (old.exists(), young.exists()) == (False, True)
 

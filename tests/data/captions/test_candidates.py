@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpletuner.core.errors import ConfigError
-from simpletuner.data.captions.candidates import LONGEST_TEXT, CaptionSpec, captions, text_path
+from simpletuner.data.captions.candidates import LONGEST_TEXT, CaptionSpec, captions, odd_texts, text_path
 from simpletuner.data.captions.filters import Filter, read_filters
 from simpletuner.data.captions.shuffle import ShuffleSpec
 from simpletuner.data.entries import Refusal
@@ -94,6 +94,7 @@ def test_without_a_caption_there_is_a_reason_and_a_cure(text: bytes | None, reas
 
 def test_the_text_file_lies_beside_the_picture() -> None:
     assert text_path("deep/a.b.png") == "deep/a.b.txt"
+    assert odd_texts(["a.TXT", "a.Txt", "b.txt", "deep/c.d.tXT"]) == {"a.txt": "a.TXT", "deep/c.d.txt": "deep/c.d.tXT"}
 
 
 @given(text=st.binary(max_size=40), split_lines=st.booleans())

@@ -39,6 +39,13 @@ def test_a_digest_is_learned_only_for_the_version_it_was_read_at(tmp_path: Path)
         assert {path: known.digest for path, known in index.load().items()} == {"a": "d1", "b": ""}
 
 
+def test_damage_is_learned_only_for_the_version_it_was_found_at(tmp_path: Path) -> None:
+    with open_index(tmp_path / "i.sqlite") as index:
+        index.save([("a", ROW), ("b", ROW)])
+        index.learn_damage({"a": (ROW.version, "truncated", "replace it"), "b": ("2", "x", "y"), "c": ("1", "x", "y")})
+        assert index.load() == {"a": ROW._replace(reason="truncated", cure="replace it"), "b": ROW}
+
+
 @pytest.mark.parametrize("damage", ["text", "empty layout", "cut", "middle"])
 def test_a_damaged_index_is_rebuilt(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "i.sqlite"

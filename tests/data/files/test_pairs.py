@@ -3,11 +3,19 @@ from __future__ import annotations
 import pytest
 
 from simpletuner.core.errors import DataError
-from simpletuner.data.files.pairs import pair
+from simpletuner.data.entries import Dropped
+from simpletuner.data.files.pairs import Paired, pair
+
+
+def with_dropped(paths: list[str], partners: list[str], *dropped: str) -> Paired:
+    reasons = [Dropped(name, "the file is empty", "replace it") for name in dropped]
+    return pair(paths, partners, reasons, dataset="subject", partner="masks")
 
 
 def paired(paths: list[str], partners: list[str]) -> dict[str, str]:
-    return pair(paths, partners, dataset="subject", partner="masks")
+    found = with_dropped(paths, partners)
+    assert not found.left_out
+    return dict(found.partners)
 
 
 def test_partners_share_folder_and_stem() -> None:
@@ -31,6 +39,34 @@ def test_a_missing_partner_is_named() -> None:
 def test_many_missing_ones_are_counted() -> None:
     with pytest.raises(DataError, match=r"10 pictures .* 7\.jpg and 2 more"):
         paired([f"{number}.jpg" for number in range(10)], [])
+
+
+def test_a_picture_whose_partner_was_dropped_is_left_out_for_its_reason() -> None:
+    found = with_dropped(["a.jpg", "b.jpg"], ["a.png"], "b.webp")
+    assert found.partners == {"a.jpg": "a.png"}
+    assert found.left_out == {
+        "b.jpg": Dropped(
+            "b.jpg", 'its partner b.webp in data set "masks": the file is empty', "replace it", cause="partner"
+        )
+    }
+    with pytest.raises(DataError, match=r"1 pictures have no partner .*: c\.jpg"):
+        with_dropped(["b.jpg", "c.jpg"], [], "b.webp")
+
+
+def test_a_dropped_file_of_another_suffix_costs_nothing() -> None:
+    found = with_dropped(["a.jpg", "b.jpg"], ["a.jpg", "b.png"], "a.png", "b.webp")
+    assert (found.partners, found.left_out) == ({"a.jpg": "a.jpg", "b.jpg": "b.png"}, {})
+
+
+def test_no_picture_takes_the_partner_of_another() -> None:
+    found = with_dropped(["a.jpg", "a.png"], ["a.jpg"], "a.png")
+    assert (found.partners, list(found.left_out)) == ({"a.jpg": "a.jpg"}, ["a.png"])
+
+
+def test_names_that_are_no_text_are_found_among_the_dropped() -> None:
+    found = with_dropped(["caf\udce9.png"], [], "caf\\udce9.png")
+    assert list(found.left_out) == ["caf\udce9.png"]
+    assert found.left_out["caf\udce9.png"].file == "caf\\udce9.png"
 
 
 def test_two_that_fit_equally_well_are_refused() -> None:

@@ -16,10 +16,11 @@ from simpletuner.core.errors import DataError
 from simpletuner.core.events import StageProgress
 from simpletuner.core.samples import SampleId
 from simpletuner.data.captions.candidates import CaptionSpec
+from simpletuner.data.entries import UnreachableError
 from simpletuner.data.files.index import open_index
 from simpletuner.data.files.scan import ScannedDataset, ScanSpec, scan
 from simpletuner.data.places.arrange import ArrangeSpec, arrange
-from simpletuner.data.places.geometry import GeometrySpec, Size
+from simpletuner.data.places.geometry import GeometrySpec, Size, WeightedAspect
 from simpletuner.data.sources.base import Facts, Listing
 from simpletuner.data.sources.folder import FolderSource
 
@@ -314,14 +315,148 @@ def test_a_huge_caption_file_is_refused_without_reading_it_whole(folder: Path, p
 
 
 def test_a_file_that_could_not_be_had_is_tried_again(folder: Path, pictures: Any, heard: Any) -> None:
-    class Failing(Counting):
-        def open(self, path: str) -> Any:
-            if path == "b.png":
-                raise PermissionError(13, "Permission denied")
-            return super().open(path)
-
     for name in ("a", "b"):
         pictures.write(folder / f"{name}.png", 64, 64)
     scanned = scanned_of(Failing(folder), heard)
     assert "cannot be read (Permission denied)" in reasons(scanned)["b.png"]
     assert list(scanned_of(folder, heard).table.paths) == ["a.png", "b.png"]
+
+
+def test_sizes_of_a_table_hold_for_one_scan(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "a.png", 640, 480)
+
+    def size(told: Size | None) -> tuple[int, int]:
+        table = scanned_of(Counting(folder, {"a.png": Facts(size=told)} if told else None), heard).table
+        return int(table.widths[0]), int(table.heights[0])
+
+    assert size(Size(320, 240)) == (320, 240)
+    assert size(Size(320, 200)) == (320, 200), "the table was corrected"
+    assert size(None) == (640, 480), "the table is gone"
+    assert size(Size(320, 240)) == (320, 240)
+
+
+class Failing(Counting):
+    """A folder of which one file is out of reach."""
+
+    out_of_reach = "b.png"
+
+    def open(self, path: str) -> Any:
+        if path == self.out_of_reach:
+            raise PermissionError(13, "Permission denied")
+        return super().open(path)
+
+    def read(self, path: str) -> bytes:
+        if path == self.out_of_reach:
+            raise UnreachableError("cannot be read (Permission denied)")
+        return super().read(path)
+
+
+def test_a_file_that_could_not_be_had_is_read_under_its_new_name(folder: Path, pictures: Any, heard: Any) -> None:
+    for name in ("a", "b"):
+        pictures.write(folder / f"{name}.png", 64, 64)
+    assert "b.png" in reasons(scanned_of(Failing(folder), heard))
+    (folder / "b.png").rename(folder / "z.png")
+    assert list(scanned_of(folder, heard).table.paths) == ["a.png", "z.png"]
+
+
+def test_a_file_that_was_renamed_just_now_is_not_trusted(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "a.png", 64, 64)
+    scanned_of(folder, heard)
+    (folder / "a.png").rename(folder / "z.png")
+    counting = Counting(folder)
+    assert scanned_of(counting, heard, later=0.0).changes.renamed
+    assert counting.opened == []
+    scanned_of(counting, heard)
+    assert counting.opened == ["z.png"]
+
+
+def test_a_caption_that_could_not_be_had_is_not_told_as_missing(folder: Path, pictures: Any, heard: Any) -> None:
+    for name in ("a", "b"):
+        pictures.write(folder / f"{name}.png", 64, 64)
+        (folder / f"{name}.txt").write_text(name)
+    text, source = CaptionSpec("textfile"), Failing(folder)
+    source.out_of_reach = "b.txt"
+    found = reasons(scanned_of(source, heard, captions=text))
+    assert found == {"b.png": "its caption file b.txt cannot be read (Permission denied)"}
+    assert list(scanned_of(folder, heard, captions=text).table.captions) == [("a",), ("b",)]
+
+
+def test_a_caption_file_is_found_whatever_the_case_of_its_suffix(folder: Path, pictures: Any, heard: Any) -> None:
+    for name in ("a", "b"):
+        pictures.write(folder / f"{name}.png", 64, 64)
+        (folder / f"{name}.TXT").write_text(f"large {name}")
+    (folder / "b.txt").write_text("small b")
+    text = CaptionSpec("textfile")
+    assert list(scanned_of(folder, heard, captions=text).table.captions) == [("large a",), ("small b",)]
+    (folder / "a.TXT").rename(folder / "a.txt")
+    assert list(scanned_of(folder, heard, captions=text).table.captions) == [("large a",), ("small b",)]
+
+
+def test_a_changed_picture_whose_caption_nobody_asks_for(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "a.png", 64, 64)
+    (folder / "a.txt").write_text("words")
+    scanned_of(folder, heard, captions=CaptionSpec("textfile"))
+    pictures.write(folder / "a.png", 32, 64)
+    counting = Counting(folder)
+    scanned_of(counting, heard)
+    assert counting.opened == ["a.png"]
+
+
+def test_notes_on_captions_reach_the_user(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "a.png", 64, 64)
+    assert scanned_of(folder, heard, captions=CaptionSpec(notes=("odd",))).notes == ('data set "set": odd',)
+
+
+def test_what_decoding_found_damaged_is_left_out_until_it_changes(folder: Path, pictures: Any, heard: Any) -> None:
+    for name in ("a", "b"):
+        pictures.write(folder / f"{name}.png", 64, 64)
+    scanned_of(folder, heard)
+    source = FolderSource.at(str(folder))
+    with open_index(folder.parent / "cache/index.sqlite") as index:
+        index.learn_damage({"b.png": (source.version("b.png"), "its pixels are gone", "replace it")})
+    counting = Counting(folder, {"b.png": Facts(size=Size(64, 64))})
+    assert reasons(scanned_of(counting, heard, crop_style="face")) == {"b.png": "its pixels are gone"}
+    assert "b.png" not in counting.opened
+    pictures.write(folder / "b.png", 64, 64, shift=9)
+    assert len(scanned_of(folder, heard).table) == 2
+
+
+SHAPES = dataclasses.replace(
+    GEOMETRY, crop=True, crop_aspect="random", aspects=tuple(map(WeightedAspect, (0.5, 1.0, 2.0)))
+)
+MAP = {"1.0": Size(1024, 1024), "2.0": Size(256, 128)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"geometry": dataclasses.replace(SHAPES, max_upscale=0.2), "known_sizes": MAP},
+        {"geometry": dataclasses.replace(SHAPES, minimum_aspect=0.9)},
+        {"geometry": SHAPES, "known_sizes": MAP, "maximum_edge": 512},
+    ],
+)
+def test_what_the_scan_keeps_has_a_place_in_every_epoch(
+    folder: Path, pictures: Any, heard: Any, options: dict[str, Any]
+) -> None:
+    """Whatever the id of the data set is: no one draw decides for it."""
+    for number in range(8):
+        pictures.write(folder / f"{number}.png", 200 + number, 300)
+    for name in ("set", "other", "third"):
+        table = scanned_of(folder, heard, id=name, **options).table
+        assert len(table) == 8
+        for epoch in range(4):
+            made = arrange(table, ArrangeSpec(**options), seed=1, epoch=epoch)
+            assert sum(made.counts.values()) == 8
+            assert max(max(size.width, size.height) for size in made.targets) <= 512
+
+
+def test_the_map_decides_what_is_too_small_and_what_is_too_large(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "small.png", 96, 96)
+    pictures.write(folder / "wide.png", 200, 100)
+    pictures.write(folder / "tall.png", 60, 120)
+    geometry = dataclasses.replace(GEOMETRY, max_upscale=0.3)
+    sizes = {"1.0": Size(256, 256), "2.0": Size(2048, 16)}
+    found = reasons(scanned_of(folder, heard, geometry=geometry, known_sizes=sizes, maximum_edge=512))
+    assert "would be enlarged to 256x256" in found.pop("small.png")
+    assert "would be trained at 2048x16" in found.pop("wide.png")
+    assert found == {}

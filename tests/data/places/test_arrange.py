@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simpletuner.data.files.table import PictureTable
 from simpletuner.data.places.arrange import Arrangement, ArrangeSpec, arrange
 from simpletuner.data.places.crops import plan_crop
-from simpletuner.data.places.geometry import GeometrySpec, Size, WeightedAspect, place_all
+from simpletuner.data.places.geometry import GeometrySpec, Size, WeightedAspect, bucket_of, place_in
 
 GEOMETRY = GeometrySpec(64, alignment=16)
 DRAWN = dataclasses.replace(
@@ -41,14 +41,25 @@ some_sizes = st.lists(st.tuples(st.integers(1, 400), st.integers(1, 400)), min_s
 @given(sizes=some_sizes)
 def test_every_picture_is_in_one_bucket_at_the_place_that_geometry_gives(sizes: list[tuple[int, int]]) -> None:
     made = arranged(sizes)
-    expected = place_all([Size(*size) for size in sizes], GEOMETRY)
-    assert [entry.placement for entry in made.entries] == list(expected)
+    first: dict[str, Size] = {}
+    for size, entry in zip([Size(*size) for size in sizes], made.entries, strict=True):
+        key, own = bucket_of(size, GEOMETRY)
+        assert entry.placement == place_in(size, key, first.setdefault(key, own), GEOMETRY)
     by_bucket = {key: [sample.path for sample in samples] for key, samples in made.buckets.items()}
     assert sorted(path for paths in by_bucket.values() for path in paths) == list(made.table.paths)
     assert all(paths == sorted(paths) for paths in by_bucket.values())
     assert made.counts == {key: len(paths) for key, paths in by_bucket.items()}
     assert [float(key) for key in made.keys] == sorted(float(key) for key in made.keys)
     assert all(by_bucket.values())
+
+
+def test_one_key_has_one_size_and_the_first_in_path_order_decides() -> None:
+    spec = GeometrySpec(1024)
+    tall, taller = (225, 1000), (216, 1000)
+    assert bucket_of(Size(*tall), spec) == ("0.24", Size(512, 2112))
+    assert bucket_of(Size(*taller), spec) == ("0.24", Size(512, 2176)), "alone they would clash"
+    assert arranged([tall, taller], geometry=spec).targets == (Size(512, 2112),)
+    assert arranged([taller, tall], geometry=spec).targets == (Size(512, 2176),)
 
 
 def test_an_entry_has_its_caption_and_the_crop_of_its_name() -> None:

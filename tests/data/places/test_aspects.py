@@ -110,6 +110,31 @@ def test_shapes_that_need_too_much_enlargement_are_no_candidates() -> None:
     assert {choose_aspect(size, drawing, epoch) for epoch in range(30)} == {0.75}
 
 
+@pytest.mark.parametrize("crop_aspect", ["closest", "random"])
+def test_shapes_beyond_the_limits_are_no_candidates(crop_aspect: str) -> None:
+    size, spec = Size(1000, 1000), spec_of(crop_aspect, 0.5, 1.0, 3.0)
+    bounded = replace(spec, minimum_aspect=0.9)
+    edges = {"1.0": Size(2048, 2048)}
+    draws = range(60)
+    assert {choose_aspect(size, bounded, epoch, maximum_edge=1500) for epoch in draws} == {1.0}
+    assert {choose_aspect(Size(100, 300), bounded, epoch, maximum_edge=1500) for epoch in draws} == {1.0}
+    found = {
+        choose_aspect(size, replace(spec, maximum_aspect=2.0), epoch, known=edges, maximum_edge=1500) for epoch in draws
+    }
+    assert found == {0.5}, "the map makes 1.0 too large"
+
+
+def test_when_no_shape_is_left_the_draw_does_not_decide_why() -> None:
+    spec = spec_of("random", 0.5, 1.0, minimum_aspect=1.5)
+    refusals = {choose_aspect(Size(900, 900), spec, epoch) for epoch in range(30)}
+    (refusal,) = refusals
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason.startswith("below minimum_aspect_ratio 1.5")
+    refusal = choose_aspect(Size(900, 900), spec_of("random", 0.5, 1.0), 1, maximum_edge=512)
+    assert isinstance(refusal, Refusal)
+    assert "the model takes 512 pixels" in refusal.reason
+
+
 def test_a_map_of_the_users_decides_how_much_a_shape_enlarges() -> None:
     spec = spec_of("closest", 1.0, max_upscale=0.2)
     assert isinstance(choose_aspect(Size(512, 512), spec), Refusal)

@@ -16,7 +16,6 @@ from simpletuner.data.places.geometry import (
     edge_pixels,
     exceeds,
     place,
-    place_all,
     place_in,
 )
 
@@ -207,16 +206,6 @@ def test_what_is_larger_than_the_maximum(original: str, value: float, unit: str,
     assert exceeds(size(original), value, unit) is larger  # type: ignore[arg-type]
 
 
-def test_one_key_has_one_size_and_the_first_in_order_decides() -> None:
-    spec = GeometrySpec(1024)
-    tall, taller = Size(225, 1000), Size(216, 1000)
-    assert bucket_of(tall, spec) == ("0.24", Size(512, 2112))
-    assert bucket_of(taller, spec) == ("0.24", Size(512, 2176)), "alone they would clash"
-    assert {item.target for item in place_all([tall, taller], spec)} == {Size(512, 2112)}
-    assert {item.target for item in place_all([taller, tall], spec)} == {Size(512, 2176)}
-    assert all(item.intermediary.covers(item.target) for item in place_all([taller, tall], spec))
-
-
 def test_a_resolution_map_of_the_users_overrides_the_rule() -> None:
     placement = place(1500, 1000, GeometrySpec(1024), {"1.54": Size(1216, 832)})
     assert placement == Placement("1.54", Size(1216, 832), Size(1248, 832))
@@ -302,16 +291,6 @@ def test_a_key_that_is_in_the_map_has_the_size_of_the_map(
     placement = place(width, height, spec, {key: mapped, "another": own}, aspect)
     assert (placement.key, placement.target) == (key, mapped)
     assert placement.intermediary.covers(mapped)
-
-
-@given(st.lists(st.builds(Size, EDGES, EDGES), max_size=20), SPECS, MAPPED)
-def test_pictures_that_share_a_key_share_a_size(sizes: list[Size], spec: GeometrySpec, mapped: Size) -> None:
-    known = {"1.0": mapped}
-    placements = place_all(sizes, spec, known)
-    shared: dict[str, Size] = dict(known)
-    for placement, own in zip(placements, sizes, strict=True):
-        shared.setdefault(placement.key, bucket_of(own, spec)[1])
-        assert placement.target == shared[placement.key]
 
 
 @given(EDGES, EDGES, st.integers(1, 64), st.integers(1, 64))

@@ -9,6 +9,7 @@ from simpletuner.data.places.limits import (
     aspect_refusal,
     edge_refusal,
     enlargement,
+    mismatch_refusal,
     size_refusal,
     upscale_factor,
     upscale_refusal,
@@ -85,6 +86,18 @@ def test_enlargement_beyond_the_threshold(size: Size, threshold: float | None, k
 def test_a_threshold_is_met_where_binary_fractions_miss_it() -> None:
     assert 1 - 0.7 > 0.3
     assert upscale_refusal(Size(700, 700), Size(1000, 1000), GeometrySpec(1000, max_upscale=0.3)) is None
+
+
+def test_a_size_that_was_told_wrongly() -> None:
+    told = Size(101, 50)
+    assert mismatch_refusal(told, told, jpeg=False) is None
+    assert mismatch_refusal(told, Size(51, 25), jpeg=True) is None
+    for size, jpeg in ((Size(51, 25), False), (Size(50, 25), True), (Size(50, 101), True)):
+        refusal = mismatch_refusal(told, size, jpeg=jpeg)
+        assert refusal is not None
+        assert refusal.reason.startswith(f"it was 101x50 when the data set was scanned and is {size}")
+        assert ("EXIF" in refusal.cure) is (size == Size(50, 101))
+    assert mismatch_refusal(Size(50, 50), Size(50, 50), jpeg=False) is None
 
 
 @given(*[st.integers(1, 5000)] * 4)

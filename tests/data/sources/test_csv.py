@@ -94,6 +94,22 @@ def test_the_version_follows_the_file(tmp_path: Path, site: str) -> None:
     assert source.where.endswith("list.csv")
 
 
+def test_one_long_caption_is_dropped_by_its_line(tmp_path: Path, site: str) -> None:
+    long, longest = "x" * (1 << 20), "x" * ((1 << 20) + 1)
+    text = f"url,caption\n{site}/a.png,{long}\n{site}/a.png,{longest}\n{site}/picture,é{long}\n"
+    listing = listed(tmp_path, text).listing()
+    assert [facts.captions for facts in listing.facts.values()] == [(long,)]
+    assert [(item.file, item.reason, item.cause) for item in listing.dropped] == [
+        (f"line {line}", "its caption is larger than 1 MiB", "caption") for line in (3, 4)
+    ]
+
+
+def test_a_file_on_another_machine_is_to_be_downloaded(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="download it") as caught:
+        CsvSource(CsvSpec("https://example.org/list.csv", "caption", str(tmp_path / "kept"))).listing()
+    assert caught.value.key == "csv_file"
+
+
 @pytest.mark.parametrize("path", ["a.png", "../up/a.png", "/etc/passwd", "C:\\a.png", "c:/a.png", "~/a.png"])
 def test_a_path_is_an_error_that_names_its_line(tmp_path: Path, path: str) -> None:
     with pytest.raises(ConfigError, match=r"line 3: .* is a path") as caught:
@@ -108,7 +124,7 @@ def test_a_path_is_an_error_that_names_its_line(tmp_path: Path, path: str) -> No
         ("url,text\nx,y\n", 'no column "caption"'),
         ("", 'no column "url"'),
         ("url,caption\nhttp://x/a,a cat, sitting\n", "line 2 has more cells"),
-        (f"url,caption\nhttp://x/a,{'x' * 200_000}\n", "follows line 1 cannot be read"),
+        (f"url,caption\nhttp://x/a,{'x' * (17 << 20)}\n", "follows line 1 cannot be read"),
     ],
     ids=range(5),
 )

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from PIL import Image
 from torch import Tensor
 
 from simpletuner.data.cache.keys import content_digest
 from simpletuner.data.cache.pixels import to_tensor
-from simpletuner.data.entries import Entry, PictureError
+from simpletuner.data.entries import Dropped, Entry, PictureError
 from simpletuner.data.files.digests import Digests
 from simpletuner.data.files.images import open_rgb, resize_and_crop
+from simpletuner.data.places.geometry import Size
+from simpletuner.data.places.limits import mismatch_refusal
 from simpletuner.data.sources.base import Source
+
+_JPEG = b"\xff\xd8"
 
 
 def picture_pixels(entry: Entry, content: bytes) -> Tensor:
     """The pixels (3, H, W) in [-1, 1] that the VAE sees of a picture file. Raises PictureError."""
     image = open_rgb(content)
-    if not _is_of_size(image, entry):
-        raise PictureError(
-            f"it was {entry.width}x{entry.height} when the folder was scanned and is {image.width}x{image.height} now",
-            cure="start again: the folder changed meanwhile",
-        )
+    told = Size(entry.width, entry.height)
+    if refusal := mismatch_refusal(told, Size(*image.size), jpeg=content.startswith(_JPEG)):
+        raise PictureError(refusal.reason, cure=refusal.cure)
     return to_tensor(resize_and_crop(image, entry.placement, entry.crop))
 
 
-def _is_of_size(image: Image.Image, entry: Entry) -> bool:
-    """Whether a picture has the size planned with; a table may say more of a JPEG that is opened at a fraction."""
-    fractions = ((-(-entry.width // part), -(-entry.height // part)) for part in (1, 2, 4, 8))
-    return image.size in fractions
+def damage_of(source: Source, dropped: Iterable[Dropped]) -> dict[str, tuple[str, str, str]]:
+    """Of pictures that were dropped while latents were made those that cannot be decoded, each looked at once more.
+
+    Path to (version, reason, cure), as :meth:`~simpletuner.data.files.index.Index.learn_damage` takes it. What is sound
+    is not in it: a file that was out of reach, a VAE that gave no number, a size that was told wrongly.
+    """
+    found: dict[str, tuple[str, str, str]] = {}
+    for item in dropped:
+        before = source.version(item.file) if item.cause == "unreadable" else ""
+        error = _damage(source, item.file) if before else None
+        if error is not None and before == source.version(item.file):
+            found[item.file] = (before, error.reason, error.cure or item.cure)
+    return found
+
+
+def _damage(source: Source, path: str) -> PictureError | None:
+    try:
+        open_rgb(source.read(path))
+    except PictureError as error:
+        return None if error.passing else error
+    return None
 
 
 def first_read(source: Source, digests: Digests, path: str) -> tuple[str, bytes | None]:

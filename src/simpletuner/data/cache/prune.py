@@ -34,11 +34,6 @@ def prune(store: TensorStore, used: Collection[str]) -> Pruned:
     return Pruned(len(unused), sum(unused.values()), len(store.keys()))
 
 
-def unused_bytes(store: TensorStore, used: Collection[str]) -> int:
-    """The bytes that :func:`prune` would free. Changes nothing."""
-    return sum(_unused(store, used).values())
-
-
 def _unused(store: TensorStore, used: Collection[str]) -> dict[Path, int]:
     """What is to be removed, and its bytes."""
     found = {store.path(key): _size(store.path(key)) for key in sorted(store.keys() - frozenset(used))}

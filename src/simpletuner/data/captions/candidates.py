@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal, assert_never
@@ -26,7 +26,7 @@ class CaptionSpec:
 
     ``split_lines``: each line of a text file is a caption of its own. ``filters``, then ``shuffle``, work on captions
     before an instance prompt is put in front. ``fallback_to_filename``: a picture that the table has no caption for
-    gets that of its file name.
+    gets that of its file name. ``notes`` are lines for the user about what was asked.
     """
 
     strategy: CaptionStrategy = "filename"
@@ -37,6 +37,7 @@ class CaptionSpec:
     filters: tuple[Filter, ...] = ()
     shuffle: ShuffleSpec | None = None
     fallback_to_filename: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """An instance prompt that is asked for must be there; one of several must not be empty."""
@@ -65,6 +66,15 @@ class CaptionSpec:
 def text_path(path: str) -> str:
     """The text file beside a picture: the same stem with ``.txt``."""
     return str(PurePosixPath(path).with_suffix(".txt"))
+
+
+def odd_texts(texts: Iterable[str]) -> dict[str, str]:
+    """The text files whose suffix is ``.TXT`` or the like, by the path that :func:`text_path` gives.
+
+    Windows and cameras write such names; of several the first one counts.
+    """
+    odd = (path for path in texts if not path.endswith(".txt"))
+    return {text_path(path): path for path in sorted(odd, reverse=True)}
 
 
 def captions(

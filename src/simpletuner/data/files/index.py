@@ -11,16 +11,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-_LAYOUT = 1
+_LAYOUT = 2
 _BUSY_SECONDS = 60.0
 
 
 class Known(NamedTuple):
     """What the index knows of one picture file.
 
-    ``width`` and ``height`` are upright pixels, 0 when ``reason`` says why it cannot be used. ``text`` is the content
-    of the ``.txt`` beside it at ``text_version``; ``focus`` is where a face is, "" when nobody looked; ``digest`` is
-    the hex SHA-256 of the file, "" before its first reading.
+    ``width`` and ``height`` are upright pixels as its header says, 0 where nobody has read it: sizes of a table are not
+    kept. ``reason`` says why it cannot be used. ``text`` is the content of the caption file beside it at
+    ``text_version``; ``focus`` is where a face is, "" when nobody looked; ``digest`` is the hex SHA-256 of the file, ""
+    before its first reading.
     """
 
     version: str
@@ -83,6 +84,17 @@ class Index:
             self._connection.executemany(
                 "UPDATE pictures SET digest = ? WHERE path = ? AND version = ?",
                 ((digest, path, version) for path, (version, digest) in learned.items()),
+            )
+
+    def learn_damage(self, damaged: Mapping[str, tuple[str, str, str]]) -> None:
+        """Note why files cannot be decoded that still have the version they were read at.
+
+        ``damaged`` is path to (version, reason, cure).
+        """
+        with self._connection:
+            self._connection.executemany(
+                "UPDATE pictures SET reason = ?, cure = ? WHERE path = ? AND version = ?",
+                ((reason, cure, path, version) for path, (version, reason, cure) in damaged.items()),
             )
 
 

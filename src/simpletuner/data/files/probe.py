@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from simpletuner.data.captions.candidates import LONGEST_TEXT
@@ -19,7 +20,7 @@ _NO_FACE = "none"
 class Probe(NamedTuple):
     """One file to read, and what of it: ``known`` is what the index has, None for a new or changed file.
 
-    ``text`` is the path of its caption file, "" for none, at ``text_version``.
+    ``text`` is the path of its caption file at ``text_version``, which is "" when there is none; "" when nobody asks.
     """
 
     path: str
@@ -34,42 +35,73 @@ class Probe(NamedTuple):
     def needed(self) -> bool:
         """Whether anything has to be read at all."""
         known = self.known
-        return known is None or known.text_version != self.text_version or (self.face and not known.focus)
+        return known is None or self._lacks_header(known) or self._lacks_text(known) or self._lacks_focus(known)
 
     def run(self, source: Source) -> Known:
         """Read what is missing. A picture that cannot be used comes back with the reason."""
-        known = self.known or self._header(source)
-        if known.text_version != self.text_version:
+        known = self.known or Known(self.version)
+        if self._lacks_header(known):
+            known = self._header(source, known)
+        if self._lacks_text(known):
             known = self._text(source, known)
-        if self.face and not known.focus and not known.reason:
+        if self._lacks_focus(known):
             known = self._focus(source, known)
         return known
 
-    def _header(self, source: Source) -> Known:
-        if self.facts.size is not None:
-            return Known(self.version, self.facts.size.width, self.facts.size.height)
+    def sized(self, known: Known) -> Known:
+        """``known`` with the size that a table says, which is not kept: it may say another one the next time."""
+        size = self.facts.size
+        return known if size is None or known.reason else known._replace(width=size.width, height=size.height)
+
+    def _lacks_header(self, known: Known) -> bool:
+        return not known.width and not known.reason and self.facts.size is None
+
+    def _lacks_text(self, known: Known) -> bool:
+        return bool(self.text) and known.text_version != self.text_version
+
+    def _lacks_focus(self, known: Known) -> bool:
+        return self.face and not known.focus and not known.reason
+
+    def _header(self, source: Source, known: Known) -> Known:
         try:
             header = checked_header(source, self.path)
         except PictureError as error:
-            version = unsettled(self.version) if error.passing else self.version
-            return Known(version, reason=error.reason, cure=error.cure or "replace or remove the file")
-        return Known(self.version, header.size.width, header.size.height, header.animated)
+            return self._refused(known, error)
+        return known._replace(width=header.size.width, height=header.size.height, animated=header.animated)
+
+    def _refused(self, known: Known, error: PictureError) -> Known:
+        """What was found wrong; what may be well the next time is not remembered."""
+        version = unsettled(self.version) if error.passing else self.version
+        return known._replace(version=version, reason=error.reason, cure=error.cure or "replace or remove the file")
 
     def _text(self, source: Source, known: Known) -> Known:
+        missing = known._replace(text=None, text_version="")
+        if not self.text_version:
+            return missing
         try:
             with source.open(self.text) as stream:
                 # One byte more than is allowed says that it is too long, and a huge file is not read to know it.
                 return known._replace(text=stream.read(LONGEST_TEXT + 1), text_version=self.text_version)
-        except OSError:
-            # It vanished since it was listed; the caption is missing then.
-            return known._replace(text=None, text_version="")
+        except FileNotFoundError:
+            # It vanished since it was listed.
+            return missing
+        except OSError as error:
+            return missing if known.reason else self._refused(missing, _unread_text(self.text, error))
 
     def _focus(self, source: Source, known: Known) -> Known:
         try:
             focus = find_focus(open_rgb(source.read(self.path)))
         except PictureError as error:
-            return known._replace(reason=error.reason, cure=error.cure or "replace or remove the file")
+            return self._refused(known, error)
         return known._replace(focus=f"{focus[0]:.4f},{focus[1]:.4f}" if focus else _NO_FACE)
+
+
+def _unread_text(text: str, error: OSError) -> UnreachableError:
+    reason = error.strerror or str(error) or type(error).__name__
+    return UnreachableError(
+        f"its caption file {PurePosixPath(text).name} cannot be read ({reason})",
+        cure="check the network and that the file may be read, then start again",
+    )
 
 
 def focus_of(known: Known) -> tuple[float, float] | None:

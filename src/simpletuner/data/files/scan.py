@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from simpletuner.core.events import Emit, StageProgress
-from simpletuner.data.captions.candidates import text_path
+from simpletuner.data.captions.candidates import odd_texts, text_path
 from simpletuner.data.files.changes import NO_CHANGES, compare
 from simpletuner.data.files.headers import quiet_pillow
 from simpletuner.data.files.index import Index, Known
@@ -37,8 +37,12 @@ def scan(spec: ScanSpec, source: Source, index: Index, *, emit: Emit, now: float
     versions = {path: bare(known.version) for path, known in before.items()}
     changes = compare(versions, listing.pictures, source.renamed_from) if before else NO_CHANGES
     # Its header is what it was; its bytes are read again, because a rename could hide an edit.
-    moved = {new: before[old]._replace(version=listing.pictures[new], digest="") for old, new in changes.renamed}
-    index.save(moved.items())
+    moved = {
+        new: before[old]._replace(version=listing.pictures[new], digest="")
+        for old, new in changes.renamed
+        if _is_sound(before[old])
+    }
+    index.save((path, _stored(known, now)) for path, known in moved.items())
     before.update(moved)
     known = _Probing(spec, source, index, listing, now).run(before, emit)
     index.forget(path for path in before if path not in listing.pictures)
@@ -54,6 +58,7 @@ class _Probing:
         self._index = index
         self._listing = listing
         self._now = now
+        self._odd_texts = odd_texts(listing.texts)
 
     def run(self, before: Mapping[str, Known], emit: Emit) -> dict[str, Known]:
         """Everything known afterwards, by path in path order."""
@@ -64,34 +69,47 @@ class _Probing:
             if probe.needed:
                 probes.append(probe)
             elif probe.known is not None:
-                found[path] = probe.known
-        for path, known in self._read(probes, emit):
-            found[path] = known
+                found[path] = probe.sized(probe.known)
+        for probe, known in self._read(probes, emit):
+            found[probe.path] = probe.sized(known)
         return {path: found[path] for path in self._listing.pictures}
 
+    def _text(self, path: str) -> str:
+        """The caption file of a picture, "" when nobody asks for it."""
+        if not self._spec.captions.reads_text:
+            return ""
+        usual = text_path(path)
+        return usual if usual in self._listing.texts else self._odd_texts.get(usual, usual)
+
     def _probe(self, path: str, version: str, known: Known | None) -> Probe:
-        text = text_path(path) if self._spec.captions.reads_text else ""
+        text = self._text(path)
         return Probe(
             path=path,
             version=version,
             known=known if known is not None and known.version == version else None,
             text=text,
-            text_version=self._listing.texts.get(text, "") if text else known.text_version if known else "",
+            text_version=self._listing.texts.get(text, ""),
             face=self._spec.crop_style == "face",
             facts=self._listing.facts.get(path, NO_FACTS),
         )
 
-    def _read(self, probes: Sequence[Probe], emit: Emit) -> Iterator[tuple[str, Known]]:
+    def _read(self, probes: Sequence[Probe], emit: Emit) -> Iterator[tuple[Probe, Known]]:
         """Probe in threads, a window at a time; each window is in the index before the next one begins."""
         rest, done = iter(probes), 0
         with quiet_pillow(), ThreadPoolExecutor(_THREADS) as pool:
             while window := list(islice(rest, _WINDOW)):
                 rows = list(zip(window, pool.map(lambda probe: probe.run(self._source), window), strict=True))
-                self._index.save((probe.path, self._stored(known)) for probe, known in rows)
+                self._index.save((probe.path, _stored(known, self._now)) for probe, known in rows)
                 done += len(window)
                 emit(StageProgress("init_data_backend", f"Scanning {self._spec.id}", done, len(probes)))
-                yield from ((probe.path, known) for probe, known in rows)
+                yield from rows
 
-    def _stored(self, known: Known) -> Known:
-        settled = is_settled(known.version, self._now) and is_settled(known.text_version, self._now)
-        return known if settled else known._replace(version=unsettled(known.version))
+
+def _is_sound(known: Known) -> bool:
+    """Whether a row may be taken over under another name: trusted, and of a picture that can be used."""
+    return known.version == bare(known.version) and not known.reason
+
+
+def _stored(known: Known, now: float) -> Known:
+    settled = is_settled(known.version, now) and is_settled(known.text_version, now)
+    return known if settled else known._replace(version=unsettled(known.version))

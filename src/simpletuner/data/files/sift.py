@@ -26,7 +26,7 @@ from simpletuner.data.sources.base import NO_FACTS, Listing
 class ScanSpec:
     """What a scan needs to know of a data set.
 
-    ``maximum_edge`` is the longest edge that the model takes, in pixels.
+    ``maximum_edge`` is the longest edge that the model takes, in pixels; ``known_sizes`` is the user's resolution map.
     """
 
     id: str
@@ -35,6 +35,7 @@ class ScanSpec:
     crop_style: CropStyle = "random"
     max_num_samples: int | None = None
     maximum_edge: int | None = None
+    known_sizes: Mapping[str, Size] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Sifting:
             return None
         size = (known.width, known.height)
         if size not in self._sizes:
-            self._sizes[size] = _unfit(Size(*size), self._spec)
+            spec = self._spec
+            self._sizes[size] = unfit(Size(*size), spec.geometry, spec.known_sizes, spec.maximum_edge)
         if (refusal := self._sizes[size]) is not None:
             self._dropped.append(Dropped(printable(path), refusal.reason, refusal.cure, "size"))
             return None
@@ -118,16 +120,18 @@ def named_captions(paths: Sequence[str], spec: CaptionSpec) -> Sequence[tuple[st
     return Derived(len(paths), made)
 
 
-def _unfit(size: Size, spec: ScanSpec) -> Refusal | None:
-    """Why a picture of this size is left out, or None."""
-    geometry = spec.geometry
-    aspect = choose_aspect(size, geometry, spec.id)
+def unfit(
+    size: Size, geometry: GeometrySpec, known_sizes: Mapping[str, Size] | None = None, maximum_edge: int | None = None
+) -> Refusal | None:
+    """Why a picture of this size is left out, or None. The arguments are those of :class:`ScanSpec`."""
+    aspect = choose_aspect(size, geometry, known=known_sizes, maximum_edge=maximum_edge)
     if isinstance(aspect, Refusal):
         return aspect
-    key, target = bucket_of(size, geometry, aspect)
+    key, own = bucket_of(size, geometry, aspect)
+    target = (known_sizes or {}).get(key, own)
     return (
         size_refusal(size, geometry)
-        or edge_refusal(size, target, spec.maximum_edge)
+        or edge_refusal(size, target, maximum_edge)
         or aspect_refusal(key, geometry)
         or upscale_refusal(size, target, geometry)
     )
@@ -144,7 +148,7 @@ def _subset(paths: list[str], spec: ScanSpec) -> list[str]:
 def _notes(
     usable: Mapping[str, object], kept: Sequence[str], known: Mapping[str, Known], spec: ScanSpec
 ) -> tuple[str, ...]:
-    notes: list[str] = []
+    notes = [f'data set "{spec.id}": {note}' for note in spec.captions.notes]
     if len(kept) < len(usable):
         notes.append(f'data set "{spec.id}": max_num_samples keeps {len(kept)} of {len(usable)} pictures')
     if animated := [path for path in kept if known[path].animated]:

@@ -88,11 +88,6 @@ def batches(dataset: PlannedDataset) -> int:
     return sum(-(-dataset.uses(len(samples)) // dataset.batch) for samples in dataset.pools.values())
 
 
-def updates_per_epoch(datasets: Sequence[PlannedDataset]) -> int:
-    """How many updates :func:`plan_epoch` gives while every data set is used, counted without planning."""
-    return sum(batches(dataset) for dataset in datasets if dataset.probability > 0)
-
-
 def plan_epoch(
     datasets: Sequence[PlannedDataset],
     seed: int,

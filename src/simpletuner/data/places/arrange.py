@@ -19,7 +19,8 @@ from simpletuner.data.places.geometry import GeometrySpec, Size, bucket_of, plac
 
 @dataclass(frozen=True)
 class ArrangeSpec:
-    """What decides places. ``known_sizes`` is the user's resolution map (SPEC 3.6.8).
+    """What decides places. ``known_sizes`` is the user's resolution map (SPEC 3.6.8), ``maximum_edge`` the longest edge
+    that the model takes: the same that the scan judged with.
 
     ``anew`` crops anew in each epoch, ``redraw`` draws random shapes anew. A bucket that gives fewer uses an epoch
     than ``merge_below`` joins the nearest one; ``repeats`` counts its uses.
@@ -28,6 +29,7 @@ class ArrangeSpec:
     geometry: GeometrySpec
     crop_style: CropStyle = "random"
     known_sizes: Mapping[str, Size] | None = None
+    maximum_edge: int | None = None
     anew: bool = False
     redraw: bool = True
     merge_below: int = 0
@@ -130,7 +132,8 @@ class _Naming:
     def number(self, width: int, height: int, *parts: object) -> int:
         """The bucket of a picture; ``parts`` key the draw of its shape."""
         size = Size(width, height)
-        aspect = choose_aspect(size, self.spec.geometry, *parts, known=self.spec.known_sizes)
+        known, longest = self.spec.known_sizes, self.spec.maximum_edge
+        aspect = choose_aspect(size, self.spec.geometry, *parts, known=known, maximum_edge=longest)
         # The scan has dropped pictures without a possible shape.
         assert not isinstance(aspect, Refusal)
         key, target = bucket_of(size, self.spec.geometry, aspect)

@@ -1,23 +1,13 @@
-"""Pictures of one size, grouped."""
+"""Buckets that cannot fill a batch: joined to their nearest, or left out."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from simpletuner.core.samples import SampleId
-from simpletuner.data.entries import Entry
 
 Buckets = Mapping[str, Sequence[SampleId]]
-
-
-def group(entries: Sequence[Entry]) -> dict[str, tuple[SampleId, ...]]:
-    """Bucket key to its samples. Keys go from tall to wide, samples by path, whatever the order of ``entries``."""
-    found: dict[str, list[SampleId]] = defaultdict(list)
-    for entry in entries:
-        found[entry.placement.key].append(entry.sample)
-    return {key: tuple(sorted(found[key])) for key in sorted(found, key=lambda key: (float(key), key))}
 
 
 def merge_small(counts: Mapping[str, int], repeats: int, batch: int) -> dict[str, str]:
@@ -46,14 +36,3 @@ def prune(counts: Mapping[str, int], repeats: int, micro_batch: int) -> tuple[st
 def _distance(one: str, other: str) -> float:
     # Rounded: 0.8 and 1.25 are equally far from 1, on every processor.
     return round(abs(math.log(float(one) / float(other))), 9)
-
-
-def short_bucket_notes(dataset: str, buckets: Buckets, repeats: int, batch: int) -> tuple[str, ...]:
-    """A line for each bucket that cannot fill one update (SPEC 3.12). It is trained all the same."""
-    return tuple(
-        f'data set "{dataset}": bucket {key} has {len(samples)} pictures x ({repeats} repeats + 1) = '
-        f"{len(samples) * (repeats + 1)} uses an epoch, below the global batch of {batch}; its one update stays short "
-        f"(repeats {-(-batch // len(samples)) - 1} would fill it)"
-        for key, samples in buckets.items()
-        if len(samples) * (repeats + 1) < batch
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -133,25 +133,6 @@ def place(
 def place_in(size: Size, key: str, target: Size, spec: GeometrySpec) -> Placement:
     """Place one picture in a bucket that is chosen already."""
     return Placement(key, target, _intermediary(size, target, spec))
-
-
-def resolution_map(
-    sizes: Sequence[Size], spec: GeometrySpec, known: Mapping[str, Size] | None = None
-) -> dict[str, Size]:
-    """One size a key: ``known`` first, then the first of ``sizes`` with that key. Give ``sizes`` in path order."""
-    found = dict(known or {})
-    for size in sizes:
-        key, target = bucket_of(size, spec)
-        found.setdefault(key, target)
-    return found
-
-
-def place_all(
-    sizes: Sequence[Size], spec: GeometrySpec, known: Mapping[str, Size] | None = None
-) -> tuple[Placement, ...]:
-    """Place pictures that share buckets, in path order, so that one key has one size."""
-    shared = resolution_map(sizes, spec, known)
-    return tuple(place(size.width, size.height, spec, shared) for size in sizes)
 
 
 def _align(value: float, spec: GeometrySpec) -> int:

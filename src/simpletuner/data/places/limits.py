@@ -1,4 +1,7 @@
-"""Which pictures are too small for their bucket, or need a bucket that is not wanted (SPEC 2.8, 3.3, 3.7)."""
+"""Which pictures do not fit: too small for their bucket, its shape not wanted, or their size not the one that was told.
+
+SPEC 2.8, 3.3 and 3.7.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from simpletuner.data.places.geometry import GeometrySpec, Placement, Size, area
 
 # 1 - 0.7 is a little more than 0.3 in binary.
 _DECIMALS = 9
+# A JPEG that is too large to decode whole is opened at one of these fractions.
+_JPEG_PARTS = (1, 2, 4, 8)
 
 
 def size_refusal(size: Size, spec: GeometrySpec) -> Refusal | None:
@@ -30,7 +35,8 @@ def edge_refusal(size: Size, target: Size, maximum_edge: int | None) -> Refusal 
         return None
     return Refusal(
         f"too extreme a shape: {size} would be trained at {target}, the model takes {maximum_edge} pixels an edge",
-        'crop the picture to a less extreme shape, or set "crop": true with "crop_aspect": "square"',
+        'crop the picture to a less extreme shape, set "crop": true with "crop_aspect": "square", or correct the '
+        "resolution map if it has this bucket",
     )
 
 
@@ -53,6 +59,24 @@ def aspect_refusal(key: str, spec: GeometrySpec) -> Refusal | None:
     if spec.maximum_aspect is not None and aspect > spec.maximum_aspect:
         return _outside(key, f"above maximum_aspect_ratio {spec.maximum_aspect:g}", "raise maximum_aspect_ratio")
     return None
+
+
+def mismatch_refusal(told: Size, size: Size, *, jpeg: bool) -> Refusal | None:
+    """Why a picture that is decoded at ``size`` is left out when the scan or a table ``told`` another one, or None.
+
+    Both are upright. A ``jpeg`` may be decoded at a fraction of what was told.
+    """
+    parts = _JPEG_PARTS if jpeg else (1,)
+    if any(size == Size(-(-told.width // part), -(-told.height // part)) for part in parts):
+        return None
+    reason = f"it was {told} when the data set was scanned and is {size}"
+    if size == Size(told.height, told.width):
+        return Refusal(
+            f"{reason}, width and height exchanged",
+            "write sizes as they are after EXIF rotation into the table, or take its width and height columns out; "
+            "start again if the picture was turned meanwhile",
+        )
+    return Refusal(reason, "correct the table of sizes, or start again if the picture changed meanwhile")
 
 
 def enlargement(size: Size, target: Size) -> float:

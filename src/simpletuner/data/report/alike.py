@@ -15,9 +15,9 @@ NEAR = 4
 # The hash sees shapes only: two flags, or an icon in two colours, are told apart by these.
 _COLOURS = 32
 _GRID = 4
-# Odd numbers of pixels are averaged to the 32 x 32 that the hash is made of.
-_SAMPLED = (160, 96)
-_AVERAGED = (5, 3)
+# So many pixels are looked at, and averaged to the 32 x 32 that the hash is made of.
+_SAMPLED = (96, 64)
+_AVERAGED = (3, 2)
 _HASH_BYTES = 8
 _LOOK_BYTES = _HASH_BYTES + 3 * _GRID * _GRID
 # NEAR + 1 pieces: of two hashes that differ in NEAR bits one piece is equal.

@@ -21,6 +21,7 @@ from simpletuner.data.files.images import open_rgb
 from simpletuner.data.files.index import Index
 from simpletuner.data.files.table import PictureTable
 from simpletuner.data.places.geometry import Size
+from simpletuner.data.places.limits import mismatch_refusal
 from simpletuner.data.report.alike import NEAR, Look, alike_groups, alike_pairs
 from simpletuner.data.sources.base import Source
 
@@ -122,11 +123,9 @@ class Diver:
         except PictureError as error:
             return error.dropped(path)
         size, told = Size(*image.size), Size(int(table.widths[row]), int(table.heights[row]))
-        if size != told:
-            reason = f"it was {told} when the data set was scanned and is {size}"
-            return Dropped(
-                printable(path), reason, "correct the table of sizes, or check again if it changed meanwhile"
-            )
+        refusal = mismatch_refusal(told, size, jpeg=content.startswith(_SIGNATURES["JPEG"][0]))
+        if refusal is not None:
+            return Dropped(printable(path), refusal.reason, refusal.cure)
         return Reading(self._look(image), digest, _other_format(path, content))
 
 

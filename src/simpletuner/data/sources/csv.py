@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import IO
 
 from simpletuner.core.errors import ConfigError, DataError
 from simpletuner.core.files import write_bytes
+from simpletuner.data.captions.candidates import LONGEST_TEXT
 from simpletuner.data.entries import Dropped, PictureError, printable
 from simpletuner.data.files.headers import open_picture, quiet_pillow
 from simpletuner.data.sources.base import Facts, Listing
@@ -24,6 +26,8 @@ from simpletuner.data.sources.http import Fetcher, FetchError, Resolve, resolve
 from simpletuner.data.sources.retry import persist
 
 _LARGEST = 256 << 20
+# Characters of a cell. Longer captions than are used are dropped by line instead of ending the reading.
+_LONGEST_CELL = 16 << 20
 _THREADS = 16
 _WINDOW = 1024
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -126,19 +130,23 @@ class CsvSource:
         found: dict[str, _Wanted] = {}
         dropped: list[Dropped] = []
         for line, url, caption in self._lines():
-            if url:
-                found.setdefault(url, _Wanted(url, line)).captions.append(caption)
-            else:
+            if not url:
                 dropped.append(Dropped(f"line {line}", "it has no URL", "write one, or remove the line"))
+            elif len(caption.encode("utf-8", "surrogatepass")) > LONGEST_TEXT:
+                cure = "shorten it; is a quotation mark missing?"
+                dropped.append(Dropped(f"line {line}", "its caption is larger than 1 MiB", cure, "caption"))
+            else:
+                found.setdefault(url, _Wanted(url, line)).captions.append(caption)
         return list(found.values()), dropped
 
     def _lines(self) -> Iterator[tuple[int, str, str]]:
         try:
-            with Path(self._spec.file).expanduser().open(encoding="utf-8-sig", newline="") as stream:
+            with Path(self._spec.file).expanduser().open(encoding="utf-8-sig", newline="") as stream, _long_cells():
                 yield from self._rows(csv.DictReader(stream))
         except OSError as error:
+            cure = "download it and name the file" if "://" in self._spec.file else "correct the path"
             raise ConfigError(
-                f"cannot be read ({error.strerror})", file=self._spec.file, key="csv_file", cure="correct the path"
+                f"cannot be read ({error.strerror})", file=self._spec.file, key="csv_file", cure=cure
             ) from error
         except UnicodeDecodeError as error:
             raise DataError("it is not UTF-8", file=self._spec.file, cure="save it as UTF-8") from error
@@ -189,6 +197,15 @@ class CsvSource:
                 f"a picture cannot be kept ({error.strerror})", file=self._spec.folder, cure="check the disk"
             ) from error
         return name
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _is_passing(error: BaseException) -> bool:

@@ -91,10 +91,6 @@ class FolderSource:
         """Size, time and inode of a local file; "" elsewhere."""
         return identity(version)
 
-    def changed_at(self, path: str) -> float | None:
-        """When a local file was last touched, in seconds since the epoch; None elsewhere. Raises OSError."""
-        return Path(self.address(path)).stat().st_ctime if self._is_local else None
-
     @property
     def _is_local(self) -> bool:
         return isinstance(self.filesystem, LocalFileSystem)

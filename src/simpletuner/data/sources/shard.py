@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from simpletuner.data.captions.candidates import LONGEST_TEXT
 from simpletuner.data.sources.cells import captions_of
 from simpletuner.data.sources.kinds import (
     LISTED_SUFFIXES,
@@ -19,7 +20,6 @@ from simpletuner.data.sources.kinds import (
 from simpletuner.data.sources.tar import Member, members
 
 _FACTS_SUFFIX = ".json"
-_LARGEST_TEXT = 1 << 20
 
 
 @dataclass
@@ -55,7 +55,7 @@ def _refuse(shard: Shard, name: str, member: Member, reason: str) -> None:
 
 def _caption(shard: Shard, member: Member, kind: str, stream: IO[bytes]) -> None:
     """Keep what a text or JSON member says; text is preferred. One that cannot be read says nothing."""
-    if member.size > _LARGEST_TEXT:
+    if member.size > LONGEST_TEXT:
         return
     stream.seek(member.offset)
     content = stream.read(member.size)

@@ -8,14 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-import fsspec
-
 from simpletuner.core.errors import ConfigError
 from simpletuner.data.entries import UnreachableError
 from simpletuner.data.sources.base import Facts, Listing
-from simpletuner.data.sources.bucket import BucketSpec, connect
-from simpletuner.data.sources.bucket_faults import WrongBytes, faults, is_passing, short, unlisted
-from simpletuner.data.sources.folder import FolderSource
+from simpletuner.data.sources.bucket_faults import WrongBytes, is_passing
 from simpletuner.data.sources.kinds import (
     PICTURE_SUFFIXES,
     Sorter,
@@ -26,9 +22,9 @@ from simpletuner.data.sources.kinds import (
 from simpletuner.data.sources.ranges import range_stream
 from simpletuner.data.sources.retry import persist
 from simpletuner.data.sources.shard import Shard, key_of, walk_shard
+from simpletuner.data.sources.shard_places import open_shards, shard_fault, shard_faults, shard_unlisted
 from simpletuner.data.sources.tar import BrokenTar, Member
 
-_S3 = "s3://"
 _SHARD = ".tar"
 _PACKED = (".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
 # Headers lie a picture apart: on a network one long range costs less than many short ones, on a disk more.
@@ -48,10 +44,9 @@ class ShardSource:
 
     def __init__(self, spec: ShardSpec) -> None:
         self._spec = spec
-        # S3 has its own kinds of fault, where a request may end in one.
-        self._faults: tuple[type[BaseException], ...] = faults() if spec.source.startswith(_S3) else (OSError,)
+        self._faults = shard_faults(spec.source)
         with self._told():
-            self._files, self._only = _open(spec.source)
+            self._files, self._only = open_shards(spec.source)
         self._block = _FAR_BLOCK if "://" in spec.source else _NEAR_BLOCK
         self._lock = threading.Lock()
         self._shards: dict[str, Shard] = {}
@@ -166,7 +161,7 @@ class ShardSource:
         except BrokenTar as error:
             _cut(shard, name, str(error))
         except self._faults as error:
-            _cut(shard, name, short(error))
+            _cut(shard, name, shard_fault(error, self._spec.source))
         return shard
 
     @contextmanager
@@ -175,7 +170,7 @@ class ShardSource:
         try:
             yield
         except self._faults as error:
-            raise unlisted(error, self._spec.source.removeprefix(_S3).partition("/")[0], self.where) from error
+            raise shard_unlisted(error, self._spec.source) from error
 
     def _range(self, name: str, start: int, end: int) -> bytes:
         def once() -> bytes:
@@ -189,29 +184,7 @@ class ShardSource:
         except OSError:
             raise
         except self._faults as error:
-            raise OSError(short(error)) from error
-
-
-def _open(source: str) -> tuple[FolderSource, str]:
-    """The folder of the shards, and the one shard in it when only one is meant."""
-    if source.startswith(("http://", "https://")):
-        raise ConfigError(
-            "shards are not read over http",
-            file=source,
-            key="source",
-            cure="use hf://datasets/OWNER/NAME or s3://..., or download them to a folder",
-        )
-    if source.startswith(_S3):
-        root = source.removeprefix(_S3).rstrip("/")
-        filesystem = connect(BucketSpec(root.partition("/")[0]))
-    else:
-        filesystem, root = fsspec.url_to_fs(source)
-    if filesystem.isfile(root):
-        folder, _, name = root.rpartition("/")
-        return FolderSource(filesystem, folder), name
-    if not filesystem.isdir(root):
-        raise ConfigError("there is no such folder or .tar file", file=source, key="source", cure="correct the path")
-    return FolderSource(filesystem, root.rstrip("/")), ""
+            raise OSError(shard_fault(error, self._spec.source)) from error
 
 
 def _cut(shard: Shard, name: str, why: str) -> None:

@@ -83,11 +83,12 @@ class TableSource:
         try:
             return local.open("rb") if local.is_file() else self._source.open(self._spec.path)
         except OSError as error:
+            remote = "download it and name the file" if "://" in self._spec.path else "correct the path"
             raise ConfigError(
                 f"the table cannot be read ({error.strerror or type(error).__name__})",
                 file=self._spec.path,
                 key="path",
-                cure="correct the path; it may also lie beside the pictures",
+                cure=f"{remote}; it may also lie beside the pictures",
             ) from error
 
 

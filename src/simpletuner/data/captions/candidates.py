@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Literal, assert_never
 
 from simpletuner.core.errors import ConfigError
@@ -65,7 +64,14 @@ class CaptionSpec:
 
 def text_path(path: str) -> str:
     """The text file beside a picture: the same stem with ``.txt``."""
-    return str(PurePosixPath(path).with_suffix(".txt"))
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{_stem(name)}.txt"
+
+
+def _stem(name: str) -> str:
+    """What pathlib calls the stem, in a tenth of its time: a start asks for 100,000 of them."""
+    stem, _, last = name.rpartition(".")
+    return stem if stem and last else name
 
 
 def odd_texts(texts: Iterable[str]) -> dict[str, str]:
@@ -128,11 +134,11 @@ def _worked(found: tuple[str, ...], spec: CaptionSpec) -> tuple[str, ...] | Refu
 
 
 def _from_name(path: str) -> tuple[str, ...]:
-    return (PurePosixPath(path).stem.replace("_", " "),)
+    return (_stem(path.rpartition("/")[2]).replace("_", " "),)
 
 
 def _from_text(path: str, spec: CaptionSpec, text: bytes | None) -> tuple[str, ...] | Refusal:
-    name = PurePosixPath(text_path(path)).name
+    name = text_path(path).rpartition("/")[2]
     if text is None:
         return Refusal(
             f"its caption file {name} is missing", 'write it, or use another caption_strategy, such as "filename"'

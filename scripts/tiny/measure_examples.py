@@ -46,8 +46,8 @@ def style_figures(run: Path) -> dict[str, float]:
     before, after = (drawn(studio, words(names)) for studio in (base, trained))
     found = [retrieved(clip, pictures, names) for pictures in (before, after)]
     return {
-        "style_flat_before": float(is_flat(judge, before).float().mean()),
-        "style_flat_after": float(is_flat(judge, after).float().mean()),
+        "style_flat_before": float(is_flat(judge, before).double().mean()),
+        "style_flat_after": float(is_flat(judge, after).double().mean()),
         "style_retrieval_before": found[0],
         "style_retrieval_after": found[1],
         "style_retrieval_lost": found[0] - found[1],
@@ -91,7 +91,7 @@ def shows_subject(clip: Clip, pictures: Tensor, poses: Tensor, others: Tensor) -
     references = torch.cat((poses, others))
     in_clip = (image_features(clip, pictures) @ image_features(clip, references).T).argmax(dim=1)
     in_pixels = nearest_in_pixels(pictures, references)
-    return float(((in_clip < len(poses)) & (in_pixels < len(poses))).float().mean())
+    return float(((in_clip < len(poses)) & (in_pixels < len(poses))).double().mean())
 
 
 def example_figures(folder: Path) -> dict[str, float]:

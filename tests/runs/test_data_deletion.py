@@ -121,6 +121,20 @@ def deleted(name: str, found: dict[str, Surveyed]) -> list[str]:
     return told
 
 
+@pytest.mark.parametrize("keys", [{"dataset_type": "eval"}, {"probability": 0}], ids=["held out", "switched off"])
+def test_a_picture_of_a_data_set_that_is_not_trained_on_stays(
+    train: Train, capsys: pytest.CaptureFixture[str], keys: dict[str, object]
+) -> None:
+    folder("pictures", GOOD | SMALL)
+    dataloader(
+        dataset(minimum_image_size=64, delete_unwanted_images=True),
+        dataset(id="held", cache_dir_vae="cache/held", **keys),
+    )
+    assert command("train", "--yes-delete", max_train_steps=1) == 0
+    assert 'are kept: used by data set "held"' in " ".join(capsys.readouterr().out.split())
+    assert there() == {*GOOD, *SMALL}
+
+
 def test_a_picture_that_another_data_set_uses_stays(train: Train) -> None:
     """One data set is a folder inside, another one reaches a picture through a link."""
     folder("pictures", {"large.png": (256, 256), "small.png": (80, 80), "useless.png": (32, 32)})

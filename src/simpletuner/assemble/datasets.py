@@ -127,8 +127,9 @@ def prepare_data(
     if ranks.is_first:
         _report(loaded, prepared, emit)
         others = [made.surveyed for made in everything]
+        unseen = [dataset for dataset in loaded.datasets if dataset not in used_in_training(loaded.datasets)]
         for made in prepared:
-            delete_dropped(made.surveyed, emit, allowed=delete, others=others)
+            delete_dropped(made.surveyed, emit, allowed=delete, others=others, unseen=unseen)
     tokens = token_reader(prepared, sources.text, loaded.text_cache, emit)
     return TrainingData(prepared, calendar_of([made.surveyed for made in prepared], around), tokens, ranks, emit)
 

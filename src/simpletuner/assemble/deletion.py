@@ -9,11 +9,13 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from simpletuner.assemble.survey import Surveyed
+from simpletuner.config.dataset import DatasetConfig
 from simpletuner.core.events import Emit, Notice
 from simpletuner.data.entries import Cause, Dropped, PictureError
 from simpletuner.data.files.headers import read_header
 from simpletuner.data.files.images import open_rgb
 from simpletuner.data.files.sift import unfit
+from simpletuner.data.sources.folder import FolderSource
 from simpletuner.data.sources.kinds import PICTURE_SUFFIXES, suffix
 
 _NAMED = 3
@@ -22,14 +24,22 @@ _GONE, _ASKED = "deleted", "would be deleted with --yes-delete; they stay"
 _SOUND = "too "
 
 
-def delete_dropped(found: Surveyed, emit: Emit, *, allowed: bool, others: Iterable[Surveyed] = ()) -> None:
+def delete_dropped(
+    found: Surveyed,
+    emit: Emit,
+    *,
+    allowed: bool,
+    others: Iterable[Surveyed] = (),
+    unseen: Iterable[DatasetConfig] = (),
+) -> None:
     """Delete the dropped files of a local folder that the data set's keys name, where ``allowed`` (`--yes-delete`).
 
-    Without it they are told, and stay. So does a file that one of ``others`` (every data set of the run) uses, and one
-    that a link brings in from outside the folder. Raises OSError.
+    Without it they are told, and stay. So does a file that one of ``others`` (the data sets the run trains with) uses,
+    every picture of ``unseen`` (those it does not look at, such as held-out ones), and what a link brings in from
+    outside the folder. Raises OSError.
     """
     asked = {key: _confirmed(found, cause) for key, cause in _asked(found).items()}
-    used = _used((found, *others)) if any(asked.values()) else {}
+    used = _listed(unseen) | _used((found, *others)) if any(asked.values()) else {}
     folder = Path(found.scanned.where)
     for key, files in asked.items():
         fates: dict[str, list[Dropped]] = defaultdict(list)
@@ -72,6 +82,17 @@ def _used(surveyed: Iterable[Surveyed]) -> dict[str, str]:
             for path in paths:
                 used.setdefault(_real(f"{owner.scanned.where}/{path}", real_folder), name)
     return used
+
+
+def _listed(unseen: Iterable[DatasetConfig]) -> dict[str, str]:
+    """The real path of every picture in the local folders of data sets that were not surveyed, and which has it."""
+    folders = {dataset.id: dataset.instance_data_dir for dataset in unseen if dataset.type == "local"}
+    return {
+        os.path.realpath(folder / path): name
+        for name, folder in folders.items()
+        if folder is not None and folder.is_dir()
+        for path in FolderSource.at(str(folder)).listing().pictures
+    }
 
 
 def _real(file: str, real_folder: Callable[[str], str]) -> str:

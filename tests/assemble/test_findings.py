@@ -32,6 +32,7 @@ def test_buckets_that_cannot_fill_an_update_with_the_arithmetic_and_the_cure(
     found = survey(loaded.datasets, around_of(loaded, 42, 1024), lambda _event: None)["cats"]
     report = trained_report(found)
     assert report.updates == {"1.0": 1, "2.0": 1}
+    assert report.short_buckets == {"2.0": ("wide/a.png", "wide/b.png", "wide/c.png")}
     (told,) = dataset_problems(report)
     assert told.startswith('data set "cats": bucket 2.0 cannot fill one update')
     for part in ("wide/a.png, wide/b.png, wide/c.png", "3 x (0 repeats + 1) = 3 uses", "= 8", "set repeats to 2"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it() -> None:
         optional("no_such_package", extra="data", needed_for='type "aws"')
     assert caught.value.key == 'type "aws"'
     assert caught.value.cure is not None
-    assert "'.[data]'" in caught.value.cure
+    assert f"{sys.executable} -m pip install -c constraints.txt '.[data]'" in caught.value.cure
 
 
 def test_a_package_that_is_there_but_broken_is_not_called_missing(

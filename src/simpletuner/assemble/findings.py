@@ -10,7 +10,7 @@ from simpletuner.assemble.survey import Surveyed
 from simpletuner.core.samples import SampleId
 from simpletuner.data.captions.report import CaptionReport
 from simpletuner.data.order.plan import PlannedDataset
-from simpletuner.data.order.shortages import explain, oversubscribed, shortages
+from simpletuner.data.order.shortages import Shortage, explain, oversubscribed, shortages
 from simpletuner.data.places.upscaling import STRONG
 from simpletuner.data.report.deep import Leak
 from simpletuner.data.report.report import DatasetReport, dataset_report
@@ -25,9 +25,16 @@ def trained_report(found: Surveyed) -> DatasetReport:
     """What became of the pictures of a data set, and which of its buckets cannot fill an update."""
     planned, kind = found.planned(), found.config.dataset_type
     report = dataset_report(found.scanned, found.arrangement, planned, kind=kind, later=found.later)
-    told = _shortage_texts(found) if report.batches else ()
-    repeated = _repeated(planned) if report.batches else ()
-    return replace(report, shortages=told, notes=repeated, partners=tuple(found.config.conditioning_data))
+    if not report.batches:
+        return replace(report, partners=tuple(found.config.conditioning_data))
+    pools = planned.pools
+    return replace(
+        report,
+        shortages=_shortage_texts(found),
+        short_buckets={short.bucket: tuple(_paths(pools[short.bucket], None)) for short in shortages(planned)},
+        notes=_repeated(planned),
+        partners=tuple(found.config.conditioning_data),
+    )
 
 
 def _repeated(planned: PlannedDataset) -> tuple[str, ...]:
@@ -42,16 +49,16 @@ def _repeated(planned: PlannedDataset) -> tuple[str, ...]:
 def _shortage_texts(found: Surveyed) -> tuple[str, ...]:
     planned, around = found.planned(), found.around
     pools = planned.pools
-    return tuple(
-        explain(
-            planned, short, _paths(pools[short.bucket]), planned.micro_batch, around.ranks.count, around.accumulation
-        )
-        for short in shortages(planned)
-    )
+
+    def text(short: Shortage) -> str:
+        names = _paths(pools[short.bucket], _NAMED)
+        return explain(planned, short, names, planned.micro_batch, around.ranks.count, around.accumulation)
+
+    return tuple(text(short) for short in shortages(planned))
 
 
-def _paths(samples: Sequence[SampleId]) -> list[str]:
-    return [sample.path for sample in islice(samples, _NAMED)]
+def _paths(samples: Sequence[SampleId], most: int | None) -> list[str]:
+    return [sample.path for sample in islice(samples, most)]
 
 
 def dataset_problems(report: DatasetReport) -> list[str]:
@@ -119,6 +126,8 @@ def _caption_problems(captions: CaptionReport) -> list[str]:
 
 
 def _how(leak: Leak) -> str:
+    if leak.identical:
+        return "is the same file as"
     return "looks just like" if leak.distance == 0 else "looks nearly like"
 
 

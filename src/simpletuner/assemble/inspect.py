@@ -72,7 +72,7 @@ def _seed(loaded: LoadedRun) -> int:
 def _report(dataset: DatasetConfig, found: Findings, yardstick: Yardstick, loaded: LoadedRun) -> DatasetReport:
     name, kind = dataset.id, dataset.dataset_type
     if name in found.failures:
-        where = str(dataset.instance_data_dir or "")
+        where = str(dataset.instance_data_dir) if dataset.type == "local" else ""
         return failed_report(name, kind, where, found.failures[name])
     surveyed = found.surveyed[name]
     trained = trained_report(surveyed)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,6 +39,11 @@ Switches:
                   cache folders
   --explain FILE  instead, say why a picture, or a cache entry, is (not) used
 """
+# Options of a run are words of their own kind, which click does not know.
+_TAKES_WORDS: dict[str, Any] = {
+    "context_settings": {"ignore_unknown_options": True, "allow_interspersed_args": False},
+    "options_metavar": "",
+}
 _TRAIN_WORDS = ("--env", "--config", "--example", "-e", "--fresh")
 
 
@@ -74,8 +80,7 @@ def cli() -> None:
 
 @cli.command(
     cls=_Train,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    options_metavar="",
+    **_TAKES_WORDS,
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[env=NAME] [key=value]... [--fresh]")
 @click.pass_context
@@ -96,8 +101,7 @@ def train(ctx: click.Context, words: tuple[str, ...]) -> None:
 @cli.command(
     help=_CHECK_HELP,
     short_help="Check a run and its data sets, without training.",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    options_metavar="",
+    **_TAKES_WORDS,
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[env=NAME] [key=value]... [SWITCHES]")
 @click.pass_context
@@ -113,8 +117,7 @@ def check(ctx: click.Context, words: tuple[str, ...]) -> int:
 @cli.command(
     help=_CACHE_HELP,
     short_help="Fill the caches of a run, and stop.",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    options_metavar="",
+    **_TAKES_WORDS,
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[env=NAME] [key=value]... [SWITCHES]")
 @click.pass_context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from simpletuner.core.errors import ConfigError
@@ -18,5 +19,5 @@ def optional(module: str, *, extra: str, needed_for: str) -> Any:
         raise ConfigError(
             f"the package '{module}' is not installed",
             key=needed_for,
-            cure=f"install it: pip install -c constraints.txt '.[{extra}]'",
+            cure=f"in the checkout of simpletuner: {sys.executable} -m pip install -c constraints.txt '.[{extra}]'",
         ) from None

@@ -300,8 +300,17 @@ def test_a_folder_of_refused_pictures_says_why(folder: Path, pictures: Any, hear
     message = str(caught.value)
     assert "3 picture files found, 3 dropped, 0 usable" in message
     assert "3 x below minimum_image_size 50 (pixel_area)" in message
-    assert "first 0.png: " in message
+    assert "such as 0.png: " in message
     assert "20x20, 400 pixels of the 2500 needed" in message
+
+
+def test_the_commonest_reason_is_what_is_cured(folder: Path, pictures: Any, heard: Any) -> None:
+    (folder / "a.heic").write_bytes(b"x")
+    for number in range(2):
+        pictures.write(folder / f"{number}.png", 20, 20)
+    with pytest.raises(DataError, match=r"such as 0\.png: below") as caught:
+        scanned_of(folder, heard, geometry=dataclasses.replace(GEOMETRY, minimum=50))
+    assert "lower minimum_image_size" in str(caught.value.cure)
 
 
 def test_a_huge_caption_file_is_refused_without_reading_it_whole(folder: Path, pictures: Any, heard: Any) -> None:

@@ -137,3 +137,12 @@ def test_leaks_name_the_held_out_picture_and_the_trained_one() -> None:
     trained |= {"train/far": Reading(further, "f"), "train/near": Reading(nearer, "n")}
     assert leaks(trained, held_out)[1] == Leak("eval/4.png", "train/near", 1)
     assert leaks(trained, {}) == leaks({}, held_out) == []
+
+
+def test_a_leaked_copy_is_told_from_a_look_alike() -> None:
+    look = readings("train", 1)["train/1.png"].look
+    trained = {"train/b": Reading(look, "same"), "train/a": Reading(look, "same"), "train/c": Reading(look, "other")}
+    held_out = {"eval/copy": Reading(look, "same"), "eval/twin": Reading(look, "third")}
+    copy, twin = leaks(trained, held_out)
+    assert copy == Leak("eval/copy", "train/a", 0, identical=True)
+    assert (twin.held_out, twin.distance, twin.identical) == ("eval/twin", 0, False)

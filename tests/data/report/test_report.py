@@ -113,5 +113,5 @@ def test_the_whole_report_as_json() -> None:
         {"dataset": "set", "kind": "identical", "count": 2, "files": ["a", "b"]},
         {"dataset": "set", "kind": "similar", "count": 2, "files": ["c", "d"]},
     ]
-    assert content["leaks"] == [{"held_out": "e/1", "trained": "t/1", "distance": 2}]
+    assert content["leaks"] == [{"held_out": "e/1", "trained": "t/1", "distance": 2, "identical": False}]
     assert content["deep"] is True

@@ -159,11 +159,12 @@ def _notes(
 
 
 def _empty(spec: ScanSpec, where: str, files: int, dropped: Sequence[Dropped]) -> NoPicturesError:
-    # Reasons begin with what is common to many pictures.
+    # Reasons begin with what is common to many pictures; the commonest one is what to cure.
     reasons = Counter(item.reason.partition(":")[0] for item in dropped)
     counted = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
-    first = f" ({counted}; first {dropped[0].file}: {dropped[0].reason})" if dropped else ""
-    cure = dropped[0].cure if dropped else "put JPEG, PNG or WebP pictures into the folder, or correct the path"
+    usual = next((item for item in dropped if item.reason.startswith(reasons.most_common(1)[0][0])), None)
+    first = f" ({counted}; such as {usual.file}: {usual.reason})" if usual else ""
+    cure = usual.cure if usual else "put JPEG, PNG or WebP pictures into the folder, or correct the path"
     return NoPicturesError(
         tuple(dropped),
         f'no images detected in dataset "{spec.id}": {files} picture files found, {len(dropped)} dropped, 0 usable'

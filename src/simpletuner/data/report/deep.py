@@ -61,11 +61,15 @@ class Depths:
 
 @dataclass(frozen=True, order=True)
 class Leak:
-    """A held-out picture that is also trained on, or nearly; ``distance`` is 0 to 4 bits of the hash."""
+    """A held-out picture that is also trained on, or nearly; ``distance`` is 0 to 4 bits of the hash.
+
+    ``identical``: the files are the same, byte for byte.
+    """
 
     held_out: str
     trained: str
     distance: int
+    identical: bool = False
 
 
 class Diver:
@@ -157,7 +161,12 @@ def leaks(trained: Mapping[str, Reading], held_out: Mapping[str, Reading]) -> li
         across = (first < len(held_out)) & (second >= len(held_out))
         for out, used, bits in zip(first[across].tolist(), second[across].tolist(), far[across].tolist(), strict=True):
             nearest[out] = min(nearest.get(out, (NEAR + 1, 0)), (bits, used))
-    return sorted(Leak(names[out], names[used], bits) for out, (bits, used) in nearest.items())
+    found = {names[out]: Leak(names[out], names[used], bits) for out, (bits, used) in nearest.items()}
+    same = {reading.digest: name for name, reading in sorted(trained.items(), reverse=True)}
+    for name, reading in held_out.items():
+        if reading.digest in same:
+            found[name] = Leak(name, same[reading.digest], 0, identical=True)
+    return sorted(found.values())
 
 
 def _other_format(path: str, content: bytes) -> str:

@@ -26,7 +26,8 @@ class DatasetReport:
     """One data set. ``files`` = ``used`` + those dropped + those ``max_num_samples`` leaves out.
 
     ``buckets`` counts pictures, ``targets`` are their sizes as ``WxH``, ``updates`` those of an epoch by bucket (all
-    under "mixed" where sizes are mixed); ``batches`` is their sum, 0 for pictures that are not trained on. ``failed``
+    under "mixed" where sizes are mixed); ``batches`` is their sum, 0 for pictures that are not trained on.
+    ``short_buckets`` are the files of each bucket that cannot fill an update, ``shortages`` the arithmetic. ``failed``
     says why the data set cannot be used at all.
     """
 
@@ -46,6 +47,7 @@ class DatasetReport:
     upscaled: Upscaling = field(default_factory=Upscaling)
     captions: CaptionReport | None = None
     shortages: tuple[str, ...] = ()
+    short_buckets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     partners: tuple[str, ...] = ()
     identical: tuple[tuple[str, ...], ...] = ()
     similar: tuple[tuple[str, ...], ...] = ()
@@ -151,6 +153,7 @@ def _dataset(found: DatasetReport) -> dict[str, Any]:
         "upscaled": asdict(found.upscaled),
         "captions": _captions(found.captions) if found.captions else None,
         "shortages": list(found.shortages),
+        "short_buckets": {bucket: list(files) for bucket, files in found.short_buckets.items()},
         "partners": list(found.partners),
         "mislabelled": list(found.mislabelled),
         "notes": list(found.notes),

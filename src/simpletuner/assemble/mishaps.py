@@ -22,7 +22,7 @@ _SAID = {
         _FULL,
         (
             "the disk takes no more",
-            "make room; the same command goes on from the last checkpoint, which is whole",
+            "make room; the same command goes on: cached files and the last checkpoint are whole",
         ),
     ),
     **dict.fromkeys(_DENIED, ("it may not be used", "give yourself the right to read and write it")),

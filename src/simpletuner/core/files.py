@@ -39,6 +39,11 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
         partial.replace(path)
+    except OSError as error:
+        # A full disk does not say which one it is.
+        error.filename = error.filename or str(path)
+        partial.unlink(missing_ok=True)
+        raise
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

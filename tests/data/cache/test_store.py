@@ -198,6 +198,7 @@ def test_a_disk_that_is_full_leaves_the_old_entry_and_nothing_half(store: Tensor
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert error.value.errno == errno.EFBIG
+    assert error.value.filename == str(store.path(KEY)), "a full disk is told by the file that did not fit"
     assert store.path(KEY).read_bytes() == whole
     assert list(store.partials()) == []
 

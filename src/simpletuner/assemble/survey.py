@@ -10,9 +10,7 @@ from pathlib import Path
 from simpletuner.assemble.scanning import index_path, scan_indexed
 from simpletuner.config.data import DataConfig
 from simpletuner.config.dataset import DatasetConfig
-from simpletuner.config.dataset_rules import pruning_problems
 from simpletuner.config.load import LoadedRun
-from simpletuner.config.problems import raise_all
 from simpletuner.core.events import Emit, Notice
 from simpletuner.core.ranks import ALONE, Ranks
 from simpletuner.data.entries import Dropped, NoPicturesError
@@ -97,11 +95,10 @@ def survey(datasets: Sequence[DatasetConfig], around: Around, emit: Emit) -> dic
     """Survey data sets, by id; ``datasets`` holds every conditioning data set that another of them refers to.
 
     Raises:
-        ConfigError: a source does not exist, a resolution map is wrong, or buckets of random aspects are to be pruned.
+        ConfigError: a source does not exist, or a resolution map is wrong.
         DataError: a data set has no usable picture, a picture lacks its partner, or an index cannot be used.
         ToldError: rank 0 has raised one of these.
     """
-    raise_all(pruning_problems(datasets, around.options))
     alone = {dataset.id: _surveyed(dataset, around, emit) for dataset in datasets}
     return {name: paired(found, alone) for name, found in alone.items()}
 

@@ -16,6 +16,7 @@ from simpletuner.config.dataset_rules import (
     folder_problems,
     identity_problems,
     key_problems,
+    pruning_problems,
     refused_problems,
     source_of,
 )
@@ -78,7 +79,13 @@ def read_datasets(around: Surroundings) -> Dataloader:
     kinds |= {cache.id: cache.dataset_type for cache in caches}
     raise_all(reference_problems(datasets, kinds, around))
     text_cache = _text_cache(caches, around)
-    raise_all([*training_problems(datasets, around.file), *folder_problems(datasets, text_cache, around.file)])
+    raise_all(
+        [
+            *training_problems(datasets, around.file),
+            *folder_problems(datasets, text_cache, around.file),
+            *pruning_problems(datasets, around.config.data),
+        ]
+    )
     whole = [_with_filters(dataset, caches) for dataset in linked(datasets)]
     raise_all(mask_problems(whole, around))
     notices = (*_notices(pictures, whole, around), *cache_notices(stores, caches))

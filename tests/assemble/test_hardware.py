@@ -7,9 +7,11 @@ import torch
 
 from simpletuner.assemble.hardware import resolve_precision
 from simpletuner.config.model import ModelConfig
+from simpletuner.config.precision import PrecisionConfig
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 FP32, BF16 = torch.float32, torch.bfloat16
+FROZEN = PrecisionConfig()
 
 
 def model(kind: str = "lora", mixed: str = "bf16") -> ModelConfig:
@@ -17,13 +19,13 @@ def model(kind: str = "lora", mixed: str = "bf16") -> ModelConfig:
 
 
 def test_the_documents_recipe_on_a_gpu_is_bf16_throughout() -> None:
-    precision = resolve_precision(model(), "adamw_bf16", CUDA, bf16_adapter=False)
+    precision = resolve_precision(model(), FROZEN, "adamw_bf16", CUDA, bf16_adapter=False)
     assert (precision.base, precision.adapter, precision.vae) == (BF16, BF16, BF16)
     assert precision.notices == ()
 
 
 def test_on_a_cpu_it_is_fp32_and_says_so_once() -> None:
-    precision = resolve_precision(model(), "adamw_bf16", CPU, bf16_adapter=False)
+    precision = resolve_precision(model(), FROZEN, "adamw_bf16", CPU, bf16_adapter=False)
     assert (precision.base, precision.adapter, precision.vae) == (FP32, FP32, FP32)
     assert len(precision.notices) == 1
     assert "fp32" in precision.notices[0]
@@ -31,15 +33,15 @@ def test_on_a_cpu_it_is_fp32_and_says_so_once() -> None:
 
 @pytest.mark.parametrize(("optimizer", "adapter"), [("adamw_bf16", BF16), ("torch-adamw", FP32)])
 def test_a_bf16_adapter_stays_reachable_on_a_cpu(optimizer: str, adapter: torch.dtype) -> None:
-    assert resolve_precision(model(), optimizer, CPU, bf16_adapter=True).adapter == adapter
+    assert resolve_precision(model(), FROZEN, optimizer, CPU, bf16_adapter=True).adapter == adapter
 
 
 def test_full_training_keeps_fp32_weights_and_computes_in_bf16_on_a_gpu() -> None:
-    precision = resolve_precision(model("full"), "torch-adamw", CUDA, bf16_adapter=False)
+    precision = resolve_precision(model("full"), FROZEN, "torch-adamw", CUDA, bf16_adapter=False)
     assert (precision.base, precision.autocast) == (FP32, BF16)
-    assert resolve_precision(model(), "torch-adamw", CUDA, bf16_adapter=False).autocast is None
+    assert resolve_precision(model(), FROZEN, "torch-adamw", CUDA, bf16_adapter=False).autocast is None
 
 
 def test_no_mixed_precision_is_fp32_everywhere() -> None:
-    precision = resolve_precision(model(mixed="no"), "adamw_bf16", CUDA, bf16_adapter=False)
+    precision = resolve_precision(model(mixed="no"), FROZEN, "adamw_bf16", CUDA, bf16_adapter=False)
     assert (precision.base, precision.adapter, precision.vae) == (FP32, FP32, FP32)

@@ -21,7 +21,7 @@ def test_the_documents_files_load_unchanged(project: Any) -> None:
     assert (config.length.max_train_steps, config.length.num_train_epochs) == (10000, 0)
     assert config.optimizer.learning_rate == 4e-5
     assert config.optimizer.max_grad_norm == 0.01
-    assert config.model.gradient_checkpointing is True
+    assert config.memory.gradient_checkpointing is True
     assert config.validation.validation_num_inference_steps == 20
     assert config.validation.validation_torch_compile is False
     assert config.model.model_flavour is None

@@ -12,6 +12,7 @@ from lycoris import LycorisNetwork, create_lycoris
 from lycoris.config import PRESET
 from torch import Tensor, nn
 
+from simpletuner.adapters.base import Adapter, difference
 from simpletuner.adapters.preset import require_matches, require_name_matches, resolve_preset
 from simpletuner.config.lycoris import LycorisConfig
 from simpletuner.config.lycoris_rules import MAPS, runs_as_branch
@@ -29,7 +30,7 @@ _CLASS_STATE = (
 )
 
 
-class LycorisAdapter(nn.Module):
+class LycorisAdapter(Adapter):
     """A LyCORIS network applied to a denoiser. Its parameters are its own; the denoiser's stay frozen."""
 
     def __init__(self, network: LycorisNetwork, paths: Mapping[str, str]) -> None:
@@ -45,7 +46,7 @@ class LycorisAdapter(nn.Module):
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the values of ``tensors``; the names and shapes must be exactly this network's. Raises DataError."""
         own = self.tensors()
-        if problem := _difference(own, tensors):
+        if problem := difference(own, tensors):
             raise DataError(
                 f"the adapter file does not fit this adapter: {problem}",
                 cure="use the lycoris_config.json it was trained with, or start fresh with --fresh",
@@ -77,15 +78,6 @@ class LycorisAdapter(nn.Module):
             for layer in self.network.loras:
                 layer.apply_to()
         self.network.set_multiplier(multiplier)
-
-
-def _difference(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
-    if missing := sorted(set(own) - set(given)):
-        return f"{len(missing)} tensors are missing, the first is {missing[0]}"
-    if unexpected := sorted(set(given) - set(own)):
-        return f"{len(unexpected)} tensors are not its own, the first is {unexpected[0]}"
-    wrong = [name for name in own if own[name].shape != given[name].shape]
-    return f"{wrong[0]} has shape {tuple(given[wrong[0]].shape)}, not {tuple(own[wrong[0]].shape)}" if wrong else ""
 
 
 @contextmanager

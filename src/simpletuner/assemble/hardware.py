@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from simpletuner.config.model import ModelConfig
+from simpletuner.config.precision import PrecisionConfig
 
 _DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -34,7 +35,9 @@ def best_device() -> torch.device:
     return torch.device("cpu")
 
 
-def resolve_precision(model: ModelConfig, optimizer: str, device: torch.device, *, bf16_adapter: bool) -> Precision:
+def resolve_precision(
+    model: ModelConfig, frozen: PrecisionConfig, optimizer: str, device: torch.device, *, bf16_adapter: bool
+) -> Precision:
     """The number formats of a run.
 
     On a CPU everything runs in fp32, and says so: most CPUs emulate bf16, 5 to 25 times slower. ``bf16_adapter``
@@ -46,7 +49,7 @@ def resolve_precision(model: ModelConfig, optimizer: str, device: torch.device, 
         adapter = torch.bfloat16 if bf16_adapter and optimizer == "adamw_bf16" else torch.float32
         told = f"mixed_precision={model.mixed_precision}: fp32 on this CPU (most emulate bf16, 5 to 25 times slower)"
         return Precision(base=torch.float32, adapter=adapter, vae=torch.float32, notices=(told,))
-    wide = model.model_type == "full" or model.base_model_default_dtype == "fp32"
+    wide = model.model_type == "full" or frozen.base_model_default_dtype == "fp32"
     base = torch.float32 if wide else asked
     adapter = torch.bfloat16 if optimizer == "adamw_bf16" and asked == torch.bfloat16 else torch.float32
     notices: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ def build_model(
 ) -> TrainedModel:
     """Load the denoiser, lay the adapter over it (or free all weights), and move both to ``device``."""
     denoiser = family.load_denoiser(source, precision.base)
-    family.set_recompute(denoiser, enabled=loaded.config.model.gradient_checkpointing)
+    family.set_recompute(denoiser, enabled=loaded.config.memory.gradient_checkpointing)
     adapter = None
     if loaded.lycoris is None:
         denoiser.requires_grad_(requires_grad=True)

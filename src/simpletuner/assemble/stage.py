@@ -46,8 +46,10 @@ def set_stage(loaded: LoadedRun, saved_seed: int | None, emit: Emit) -> Stage:
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     config = loaded.config
     key = "base_model_default_dtype"
-    asked_bf16 = key in loaded.values and config.model.base_model_default_dtype == "bf16"
-    precision = resolve_precision(config.model, config.optimizer.optimizer, device, bf16_adapter=asked_bf16)
+    asked_bf16 = key in loaded.values and config.precision.base_model_default_dtype == "bf16"
+    precision = resolve_precision(
+        config.model, config.precision, config.optimizer.optimizer, device, bf16_adapter=asked_bf16
+    )
     emit = emit if accelerator.is_main_process else _silent
     for text in (*loaded.notices, *precision.notices):
         emit(Notice(text))

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
+from simpletuner.config.adapter import AdapterConfig
 from simpletuner.config.data import DataConfig
 from simpletuner.config.length import FlowConfig, LengthConfig, MachineConfig
-from simpletuner.config.model import AdapterConfig, ModelConfig
+from simpletuner.config.memory import MemoryConfig
+from simpletuner.config.model import ModelConfig
 from simpletuner.config.optimizer import EmaConfig, OptimizerConfig
 from simpletuner.config.option import Section
+from simpletuner.config.precision import PrecisionConfig
 from simpletuner.config.report import CheckpointConfig, ReportConfig
 from simpletuner.config.validation import EvaluationConfig, ValidationConfig
 
@@ -25,9 +28,11 @@ __all__ = [
     "FlowConfig",
     "LengthConfig",
     "MachineConfig",
+    "MemoryConfig",
     "ModelConfig",
     "Option",
     "OptimizerConfig",
+    "PrecisionConfig",
     "ReportConfig",
     "RunConfig",
     "ValidationConfig",
@@ -38,7 +43,11 @@ class RunConfig(Section):
     """Every section. A part of the program receives its own section, not this."""
 
     model: ModelConfig
-    """Weights and precision."""
+    """Weights."""
+    precision: PrecisionConfig
+    """Number formats of frozen weights."""
+    memory: MemoryConfig
+    """Time against memory."""
     adapter: AdapterConfig
     """What is laid over them."""
     length: LengthConfig
@@ -74,6 +83,8 @@ class Option:
 
 SECTIONS: dict[str, type[Section]] = {
     "model": ModelConfig,
+    "precision": PrecisionConfig,
+    "memory": MemoryConfig,
     "adapter": AdapterConfig,
     "length": LengthConfig,
     "optimizer": OptimizerConfig,

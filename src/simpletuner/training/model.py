@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from simpletuner.adapters.lycoris import LycorisAdapter
+from simpletuner.adapters.base import Adapter
 from simpletuner.core.batch import Sizes
 from simpletuner.models.family import ModelFamily
 
@@ -23,7 +23,7 @@ class TrainedModel(nn.Module):
         self,
         family: ModelFamily,
         denoiser: nn.Module,
-        adapter: LycorisAdapter | None,
+        adapter: Adapter | None,
         autocast: torch.dtype | None = None,
     ) -> None:
         """``adapter`` None trains all weights of the denoiser; ``autocast`` computes in less than the weights' type."""
@@ -35,6 +35,8 @@ class TrainedModel(nn.Module):
 
     def forward(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor], sizes: Sizes | None = None) -> Tensor:
         """Velocity (B, C, H, W), image to noise, at ``noisy`` (B, C, H, W) and ``sigma`` (B,)."""
+        if self.adapter is not None:
+            self.adapter.before_pass(sigma)
         with torch.autocast(noisy.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             return self.family.predict_velocity(self.denoiser, noisy, sigma, prompts, sizes)
 

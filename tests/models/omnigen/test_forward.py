@@ -12,8 +12,9 @@ from torch import Tensor
 
 from simpletuner.core.batch import Batch, Sizes
 from simpletuner.core.samples import SampleId, Use
+from simpletuner.models.omnigen.attention import key_mask
 from simpletuner.models.omnigen.family import OmniGen
-from simpletuner.models.omnigen.forward import forward, key_mask
+from simpletuner.models.omnigen.forward import forward
 from simpletuner.models.omnigen.prompt import collate
 from simpletuner.training.step import row_losses
 from tests.models.omnigen.tiny_model import random_omnigen

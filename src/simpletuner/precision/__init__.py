@@ -1,0 +1,1 @@
+"""Frozen linear layers in other number formats; the only doors of quanto, torchao and bitsandbytes."""

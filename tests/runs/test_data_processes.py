@@ -32,6 +32,8 @@ def start(train: Train) -> Iterator[Start]:
     folder("pictures", SIZES)
     dataloader(dataset(crop=False))
     started: list[subprocess.Popen[str]] = []
+    # Tests that a shell started in the background ignore SIGINT, and so would what they start.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def begin(*words: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -45,6 +47,7 @@ def start(train: Train) -> Iterator[Start]:
         return process
 
     yield begin
+    signal.signal(signal.SIGINT, former)
     for process in started:
         process.kill()
         process.communicate()

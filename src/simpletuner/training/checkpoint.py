@@ -1,6 +1,7 @@
 """What a checkpoint holds, and how a run goes on from one.
 
 ``pytorch_lora_weights.safetensors`` and ``lycoris_config.json`` (an adapter) or ``transformer/`` (all weights);
+``adapter_state.safetensors`` what that file does not hold, for the few adapters whose public file is not their state;
 ``ema/ema_model.safetensors`` the averaged adapter; ``ema_shadow.safetensors`` the average in fp32;
 ``optimizer.safetensors``; ``training_state.json``. Order and randomness need no file:
 they are pure functions of the seed and of where the run stands.
@@ -28,6 +29,7 @@ from simpletuner.training.state import load_optimizer, optimizer_tensors, scalar
 
 ADAPTER_FILE = "pytorch_lora_weights.safetensors"
 ADAPTER_CONFIG = "lycoris_config.json"
+_PRIVATE_FILE = "adapter_state.safetensors"
 _EMA_FILE = "ema_model.safetensors"
 _SHADOW_FILE = "ema_shadow.safetensors"
 _OPTIMIZER_FILE = "optimizer.safetensors"
@@ -55,6 +57,7 @@ class Saver:
     def write(self, folder: Path, progress: Progress) -> None:
         """Everything a resume needs, into an empty ``folder``."""
         self.write_weights(folder, progress)
+        self._write_private(folder)
         names = list(self.model.trainable())
         save_file(optimizer_tensors(self.optimizer, names), folder / _OPTIMIZER_FILE)
         if self.ema is not None:
@@ -68,6 +71,11 @@ class Saver:
             "steps": self.steps,
         }
         write_json(folder / _STATE_FILE, state)
+
+    def _write_private(self, folder: Path) -> None:
+        private = self.model.adapter.private_tensors() if self.model.adapter is not None else {}
+        if private:
+            save_file({name: tensor.cpu().contiguous() for name, tensor in private.items()}, folder / _PRIVATE_FILE)
 
     def _write_average(self, folder: Path, progress: Progress) -> None:
         """The shadow in fp32 for a resume, and for an adapter a file that other programs load."""
@@ -126,6 +134,8 @@ class Saver:
     def _restore_weights(self, folder: Path) -> None:
         if self.model.adapter is not None:
             self.model.adapter.load_tensors(load_file(folder / ADAPTER_FILE))
+            private = folder / _PRIVATE_FILE
+            self.model.adapter.load_private(load_file(private) if private.is_file() else {})
             return
         saved = self.model.family.load_denoiser(folder, torch.float32)
         self.model.denoiser.load_state_dict(saved.state_dict())

@@ -92,7 +92,7 @@ def _bench(setting: Setting, edge: int, batch: int) -> _Bench:
     text = stage.family.load_text(weights.source, builtin_negative=weights.builtin_negative)
     sources = Sources(load_codec(stage, weights.source), text, stage.seed, stage.family.facts.longest_edge)
     data = prepare_data(loaded, sources, ranks_of(stage.accelerator), quiet)
-    model = build_model(loaded, stage.family, weights.source, stage.precision, stage.seed, torch.device("cpu"))
+    model = build_model(stage, weights.source).model
     slices = [uses for update in data.plan(0) for uses in data.slices(update) if len(uses) == batch]
     return _Bench(data, _maker(stage, data, text), model, slices)
 

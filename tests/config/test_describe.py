@@ -11,7 +11,7 @@ from simpletuner.config.problems import near, raise_all
 from simpletuner.config.run import OPTIONS, RunConfig
 from simpletuner.core.errors import ConfigError
 
-ROOMS = {"config", "data", "adapters", "models", "training", "validation", "observe", "assemble"}
+ROOMS = {"config", "precision", "data", "adapters", "models", "training", "validation", "observe", "assemble"}
 
 
 def test_every_option_has_a_meaning_and_readers_or_a_reason() -> None:

@@ -118,10 +118,20 @@ def test_all_problems_of_a_file_come_together(project: Any) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("lora_type", "standard", "not available in this version (standard LoRA"),
-        ("base_model_precision", "int8-quanto", "not available in this version"),
+        ("lora_type", "lora", "allowed: lycoris, standard"),
+        ("lora_rank", 0, "must be at least 1"),
+        ("lora_alpha", 0, "must be above 0"),
+        ("lora_dropout", 1, "must be below 1"),
+        ("base_model_precision", "fp8-transformerengine", "transformer_engine"),
+        ("base_model_precision", "fp8-int4-torchao", "mslk"),
+        ("base_model_precision", "int8-quant", "did you mean 'int8-quanto'?"),
+        ("quantization_config", {"transformer": {}}, "is base_model_precision"),
         ("base_model_precision", "int8-sdnq", "GPL-3.0"),
-        ("optimizer", "bnb-lion8bit-paged", "use adamw_bf16 or torch-adamw"),
+        ("optimizer", "torch-sparseadam", "sparse gradients only"),
+        ("optimizer", "sdnq-adamw", "GPL-3.0"),
+        ("optimizer", "lion8bit", "is called bnb-lion8bit here"),
+        ("optimizer_config", "d_coef", "'d_coef' is not key=value"),
+        ("optimizer_release_gradients", True, "before it is known that every gradient is finite"),
         ("optimizer", "adamw8bit", "was retired"),
         ("optimizer", "adamw_fp16", "did you mean 'adamw_bf16'?"),
         ("aspect_bucket_alignment", 8, "multiples of 16"),
@@ -131,7 +141,7 @@ def test_all_problems_of_a_file_come_together(project: Any) -> None:
         ("webhook_config", {"webhook_type": "raw"}, "not available in this version"),
         ("evaluation_type", "clip", "CLIP"),
         ("num_processes", 2, "more than one process"),
-        ("lora_rank", 16, "not available in this version"),
+        ("fsdp_enable", True, "not available in this version"),
         ("report_to", "tensorboard,wandb", "'wandb' is not available"),
         ("report_to", "tensorbord", "did you mean 'tensorboard'?"),
         ("model_family", "sdxl", "allowed: omnigen"),
@@ -173,6 +183,16 @@ def test_nothing_given_means_the_default(project: Any) -> None:
     config = project.load().config
     assert config.validation.validation_seed is None
     assert config.report.tracker_project_name == "simpletuner"
+
+
+def test_a_standard_lora_needs_no_lycoris_file(project: Any) -> None:
+    project.lycoris.unlink()
+    project.set(lora_type="standard", lora_alpha="8", peft_lora_target_modules=["to_q", "to_out.0"])
+    loaded = project.load()
+    assert (loaded.lycoris, loaded.lycoris_file) == (None, None)
+    adapter = loaded.config.adapter
+    assert (adapter.lora_rank, adapter.lora_alpha, adapter.lora_dropout) == (16, 8, 0)
+    assert adapter.peft_lora_target_modules == "to_q,to_out.0"
 
 
 def test_an_empty_resume_starts_anew_and_null_is_not_given(project: Any) -> None:

@@ -86,26 +86,31 @@ def test_without_an_algorithm_it_is_lora_and_without_a_preset_there_is_none() ->
         ({"apply_preset": {"module_algo_map": {"Attention": {"factr": 4}}}}, "did you mean 'factor'?"),
         ({"apply_preset": {"module_algo_map": {"Attention": {"factor": "x"}}}}, "'x' is not a number"),
         ({"apply_preset": {"use_fnmatch": "perhaps"}}, "neither on nor off"),
-        ({"algo": "full"}, "algo: 'full' is not available in this version: it saves differences"),
-        ({"algo": "dylora"}, "cannot be resumed"),
-        ({"algo": "tlora"}, "a mask for each timestep"),
-        ({"use_scalar": "yes"}, "use_scalar: 'true' would not resume exactly"),
+        ({"algo": "dylora", "linear_dim": 6}, "6 is no multiple of block_size 4"),
+        ({"algo": "dylora", "bypass_mode": True}, "bypass_mode true fails with algo dylora"),
+        ({"algo": "full", "bypass_mode": True}, "knows no bypass_mode"),
+        ({"algo": "tlora", "bypass_mode": False}, "masks each picture's ranks apart"),
+        ({"algo": "tlora", "linear_dim": 4, "tlora_min_rank": 5}, "tlora_min_rank 5 is above the rank, 4"),
+        ({"algo": "ia3", "use_scalar": True}, "use_scalar has no effect with algo ia3"),
+        ({"algo": "glora", "use_tucker": True}, "use_tucker has no effect with algo glora"),
+        ({"algo": "glora", "rank_dropout": 0.1}, "keeps the share that it should drop"),
+        ({"algo": "diag-oft", "rank_dropout": 0.1}, "drops parts of the layer itself"),
+        ({"algo": "lora", "rescaled": True}, "rescaled: is read by algo boft and diag-oft alone"),
         ({"train_norm": True}, "RMSNorm"),
         ({"rs_lora": "true"}, "rs_lora: is not read by LyCORIS"),
         ({"rank_dropout_scale": True}, "rank_dropout_scale: is not read by LyCORIS"),
-        ({"tlora_min_rank": 1}, "tlora_min_rank: is not read by LyCORIS"),
-        ({"tlora_alpha": 0.5}, "algo tlora is not available"),
+        ({"tlora_min_rank": 1}, "tlora_min_rank: is read by algo tlora alone"),
+        ({"tlora_alpha": 0}, "tlora_alpha: '0.0' is out of range"),
         *(
             ({"apply_preset": {"module_algo_map": {"Attention": {key: 1}}}}, f"'{key}' cannot be set for some layers")
             for key in ("dropout", "rank_dropout", "module_dropout", "dora_wd", "use_scalar", "constraint", "conv_dim")
         ),
         ({"apply_preset": {"name_algo_map": {"x": {"rs_lora": True}}}}, "'rs_lora' is not read by LyCORIS"),
-        ({"apply_preset": {"module_algo_map": {"Attention": {"algo": "full"}}}}, "use model_type=full"),
         ({"bypass_mode": True, "dora_wd": True}, "dora_wd has no effect with algo lokr and bypass_mode true"),
         ({"bypass_mode": True, "rank_dropout": 0.1}, 'set "bypass_mode": false'),
         ({"bypass_mode": False, "dropout": 0.1}, 'set "bypass_mode": true'),
         ({"rank_dropout": 0.1, "dropout": 0.1}, "dropout has no effect with algo lokr and bypass_mode false"),
-        ({"algo": "lora", "dropout": 0.1}, "dropout has no effect with algo lora and bypass_mode false"),
+        ({"algo": "lora", "dropout": 0.1, "bypass_mode": False}, 'set "bypass_mode": true'),
         ({"algo": "diag-oft", "dora_wd": True}, "dora_wd has no effect with algo diag-oft"),
         ({"algo": "diag-oft", "bypass_mode": True}, "bypass_mode true fails with algo diag-oft"),
         (
@@ -131,6 +136,12 @@ def test_all_mistakes_come_together() -> None:
 def test_switches_that_are_off_ask_for_nothing_and_are_not_handed_on() -> None:
     off = {"rs_lora": "false", "rank_dropout_scale": False, "tlora_alpha": None, "use_scalar": False}
     assert parse_lycoris(LOKR | off, FILE).raw == LOKR | {"use_scalar": False}
+
+
+def test_settings_of_one_method_are_read_by_any_layer_that_has_it() -> None:
+    tlora = {"module_algo_map": {"Attention": {"algo": "tlora", "dim": 8}}}
+    config = parse_lycoris(LOKR | {"tlora_min_rank": "2", "tlora_alpha": 1.5, "apply_preset": tlora}, FILE)
+    assert (config.tlora_min_rank, config.tlora_alpha) == (2, 1.5)
 
 
 def test_what_some_layers_may_have_of_their_own() -> None:

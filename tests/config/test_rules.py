@@ -68,6 +68,18 @@ def test_options_that_rest_are_told(project: Any) -> None:
     assert any("validation_seed" in notice and "validation_disable" in notice for notice in notices)
 
 
+def test_options_of_the_other_adapter_are_told(project: Any) -> None:
+    project.set(lora_rank=8, lora_dropout=0)
+    assert "not read: lora_dropout, lora_rank (lora_type is lycoris)" in project.load().notices
+    project.set(lora_type="standard", lycoris_config="config/lycoris_config.json")
+    assert [line for line in project.load().notices if "lora_type" in line] == [
+        "not read: lycoris_config (lora_type is standard)"
+    ]
+    project.entries(project.entry())
+    project.set(model_type="full")
+    assert not any("(lora_type" in line for line in project.load().notices), "a full run has no adapter: told once"
+
+
 def test_steps_alone_need_no_epochs(project: Any) -> None:
     project.drop("num_train_epochs")
     assert epochs_wanted(project.load().config.length) == 0

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = ROOT / "pyproject.toml"
-HEAVY = ("torch", "diffusers", "transformers", "accelerate", "lycoris")
+HEAVY = ("torch", "diffusers", "transformers", "accelerate", "lycoris", "peft")
 
 
 def contracts() -> dict[str, dict[str, list[str]]]:

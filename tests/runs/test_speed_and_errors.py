@@ -56,7 +56,11 @@ def test_help_answers_in_under_a_second(tmp_path: Path, words: tuple[str, ...]) 
         (("lycoris_config=absent.json",), "lycoris_config: there is no file 'absent.json'"),
         (("data_backend_config=absent.json",), "data_backend_config: there is no file 'absent.json'"),
         (("user_prompt_library=absent.json",), "user_prompt_library: there is no file 'absent.json'"),
-        (("--lora_type", "standard"), "lora_type: 'standard' is not available in this version"),
+        (("--lora_type", "lora"), "lora_type: unknown value 'lora'; allowed: lycoris, standard"),
+        (
+            ("lora_type=standard", "model_flavour=tiny", "peft_lora_target_modules=to_out"),
+            "peft_lora_target_modules: no linear layer of this model is meant by 'to_out'",
+        ),
         (("env=absent",), "there is no configuration named 'absent'"),
         (("--example", "absent"), "there is no bundled example 'absent'"),
         (("--seed",), "command line: seed: needs a value"),

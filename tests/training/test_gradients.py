@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import Parameter
 
-from simpletuner.training.gradients import clip, measure
+from simpletuner.training.gradients import clip, gather_in_fp32, measure
 
 
 def parameters(seed: int = 0) -> list[Parameter]:
@@ -60,3 +60,13 @@ def test_one_bad_entry_is_seen(bad: float) -> None:
 
 def test_no_gradient_at_all_has_size_zero() -> None:
     assert measure([Parameter(torch.zeros(3))]).norm == 0
+
+
+def test_gradients_of_fp32_weights_need_no_room_of_their_own() -> None:
+    narrow, wide = Parameter(torch.ones(2, dtype=torch.bfloat16)), Parameter(torch.ones(2))
+    gather_in_fp32([narrow, wide])
+    (narrow.sum() + wide.sum()).backward()
+    assert [parameter.grad.dtype for parameter in (narrow, wide) if parameter.grad is not None] == [torch.float32] * 2
+    assert measure([narrow, wide]).norm == pytest.approx(2)
+    clip([narrow, wide], "value", 0.5, measure([narrow, wide]))
+    assert measure([narrow, wide]).absmax == 0.5

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
+import torch
 from torch import Tensor, nn
 
 from simpletuner.core.errors import DataError
@@ -29,6 +30,15 @@ class Adapter(nn.Module, ABC):
     @abstractmethod
     def strength(self, multiplier: float) -> AbstractContextManager[None]:
         """Scale the adapter's effect inside the block; 0 is the base model. The former strength comes back."""
+
+    def metadata(self) -> dict[str, str]:
+        """What the adapter file says of itself beside what the run says of it; all values are text."""
+        return {}
+
+    def narrow(self, dtype: torch.dtype) -> None:
+        """Keep the trained values in ``dtype``."""
+        for parameter in self.parameters():
+            parameter.data = parameter.data.to(dtype)
 
     def private_tensors(self) -> dict[str, Tensor]:
         """What a resume needs beside :meth:`tensors`; empty where the public file holds everything."""

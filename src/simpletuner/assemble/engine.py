@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from simpletuner.assemble.adapter import Laid, common_metadata
 from simpletuner.assemble.datasets import TrainingData
 from simpletuner.assemble.length import Length
-from simpletuner.assemble.network import adapter_metadata, build_ema
+from simpletuner.assemble.network import build_ema
 from simpletuner.assemble.stage import Stage
 from simpletuner.assemble.weights import choose_weights
 from simpletuner.config.dataset import SECRET_KEYS, DatasetConfig
 from simpletuner.config.load import LoadedRun
+from simpletuner.config.optimizer_rules import clipping_threshold
 from simpletuner.config.rules import scheduler_in_force
 from simpletuner.models.family import TextReader
 from simpletuner.training.batches import BatchMaker
@@ -23,13 +25,14 @@ def build_engine(stage: Stage, model: TrainedModel, data: TrainingData, text: Te
     """Everything that an update works with."""
     config = stage.loaded.config.optimizer
     ema = build_ema(stage.loaded, model, stage.accelerator.device)
+    schedule = _schedule(stage.loaded, length)
     return Engine(
         accelerator=stage.accelerator,
         model=model,
         wrapped=stage.accelerator.prepare_model(model),
-        optimizer=build_optimizer(config, model.trainable().values(), stage.seed),
-        schedule=_schedule(stage.loaded, length),
-        clipping=Clipping(config.grad_clip_method, config.max_grad_norm),
+        optimizer=build_optimizer(config, model.trainable().values(), stage.seed, schedule.peak),
+        schedule=schedule,
+        clipping=Clipping(config.grad_clip_method, clipping_threshold(config)),
         ema=ema,
         batches=BatchMaker(
             seed=stage.seed,
@@ -58,16 +61,15 @@ def _schedule(loaded: LoadedRun, length: Length) -> Schedule:
     )
 
 
-def build_saver(stage: Stage, engine: Engine, data: TrainingData, length: Length) -> Saver:
+def build_saver(stage: Stage, engine: Engine, laid: Laid | None, data: TrainingData, length: Length) -> Saver:
     """What writes and restores checkpoints and the final file."""
-    loaded = stage.loaded
     return Saver(
         model=engine.model,
         optimizer=engine.optimizer,
         ema=engine.ema,
-        metadata=adapter_metadata(loaded, stage.family.facts, data.resolution),
-        lycoris=loaded.lycoris_file.read_bytes() if loaded.lycoris_file else None,
-        fingerprint=_fingerprint(stage),
+        metadata={**common_metadata(stage, data.resolution), **laid.metadata} if laid else {},
+        lycoris=laid.lycoris if laid else None,
+        fingerprint=_fingerprint(stage, laid),
         data=data.digest,
         steps=length.steps,
     )
@@ -81,7 +83,7 @@ _FREE = set(SECRET_KEYS) | set(
 )
 
 
-def _fingerprint(stage: Stage) -> dict[str, object]:
+def _fingerprint(stage: Stage, laid: Laid | None) -> dict[str, object]:
     """The settings without which a resumed run would not be the same run."""
     config = stage.loaded.config
     return {
@@ -90,7 +92,8 @@ def _fingerprint(stage: Stage) -> dict[str, object]:
         "optimizer": config.optimizer.optimizer,
         "use_ema": config.ema.use_ema,
         "seed": stage.seed,
-        "lycoris_config": stage.loaded.lycoris.raw if stage.loaded.lycoris else None,
+        **(laid.settings if laid else {}),
+        "base_model_precision": config.precision.base_model_precision,
         "adapter_dtype": str(stage.precision.adapter),
         "gradient_accumulation_steps": config.length.gradient_accumulation_steps,
         "weights": str(choose_weights(stage.loaded, stage.family.facts).source),

@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from simpletuner.adapters.lycoris import attach_lycoris
-from simpletuner.adapters.preset import class_shares, resolve_preset, resolved_classes
-from simpletuner.assemble.hardware import Precision
+from simpletuner.adapters.preset import class_shares
+from simpletuner.assemble.adapter import Laid, lay_adapter
+from simpletuner.assemble.stage import Stage
 from simpletuner.config.load import LoadedRun
-from simpletuner.core.keyed import derive_seed
+from simpletuner.config.precision import PrecisionConfig
+from simpletuner.core.events import Notice
 from simpletuner.core.linears import LinearShape
-from simpletuner.models.facts import FamilyFacts
+from simpletuner.models.execution import execution_of
 from simpletuner.models.family import ModelFamily
+from simpletuner.precision.quantise import quantise
 from simpletuner.training.ema import Ema, EmaSettings
 from simpletuner.training.model import TrainedModel
 
 
-def build_model(
-    loaded: LoadedRun, family: ModelFamily, source: str | Path, precision: Precision, seed: int, device: torch.device
-) -> TrainedModel:
-    """Load the denoiser, lay the adapter over it (or free all weights), and move both to ``device``."""
+@dataclass(frozen=True)
+class Built:
+    """The model of a run; ``laid`` is what it has of an adapter, None when all weights are trained."""
+
+    model: TrainedModel
+    laid: Laid | None
+
+
+def build_model(stage: Stage, source: str | Path) -> Built:
+    """Load the denoiser, quantise it, lay the adapter over it (or free all weights), and move both to the device."""
+    loaded, family, precision, device = stage.loaded, stage.family, stage.precision, stage.accelerator.device
     denoiser = family.load_denoiser(source, precision.base)
-    family.set_recompute(denoiser, enabled=loaded.config.memory.gradient_checkpointing)
-    adapter = None
-    if loaded.lycoris is None:
+    if told := _quantise(loaded.config.precision, family, denoiser, device):
+        stage.emit(Notice(told))
+    laid = None
+    if loaded.config.model.model_type == "full":
         denoiser.requires_grad_(requires_grad=True)
     else:
-        adapter = attach_lycoris(denoiser, loaded.lycoris, family.facts.class_aliases, derive_seed(seed, "adapter"))
-        for parameter in adapter.parameters():
-            parameter.data = parameter.data.to(precision.adapter)
-    model = TrainedModel(family, denoiser, adapter, precision.autocast).to(device)
-    return model.train()
+        laid = lay_adapter(stage, denoiser)
+    family.configure(denoiser, execution_of(loaded.config.memory, device))
+    model = TrainedModel(family, denoiser, laid.adapter if laid else None, precision.autocast).to(device)
+    return Built(model.train(), laid)
+
+
+def _quantise(config: PrecisionConfig, family: ModelFamily, denoiser: nn.Module, device: torch.device) -> str:
+    """Hold the linears of the blocks in the number format asked for; a line about it, empty when there is none."""
+    preset = config.base_model_precision
+    if preset == "no_change":
+        return ""
+    paths = [shape.path for shape in family.linears(denoiser)]
+    done = quantise(denoiser, paths, preset, device, config.quantize_via)
+    before, after = done.bytes_before / 1e6, done.bytes_after / 1e6
+    return f"base weights in {preset}: {done.layers} linears take {after:,.1f} MB instead of {before:,.1f}"
 
 
 def build_ema(loaded: LoadedRun, model: TrainedModel, device: torch.device) -> Ema | None:
@@ -55,22 +76,3 @@ def coverage_lines(model: TrainedModel, shapes: Sequence[LinearShape]) -> tuple[
     classes = tuple(dict.fromkeys(shape.inside[-1] for shape in shapes))
     shares = class_shares(classes, shapes, model.adapter.parameters_by_path())
     return (*(share.line() for share in shares), f"the adapter: {trained:,} parameters, {megabytes:,.1f} MB")
-
-
-def adapter_metadata(loaded: LoadedRun, facts: FamilyFacts, resolution: str) -> dict[str, str]:
-    """Safetensors metadata of the adapter file in the ModelSpec convention; all values are text."""
-    lycoris = loaded.lycoris
-    if lycoris is None:
-        return {}
-    preset = resolve_preset(lycoris.raw.get("apply_preset", {}), facts.class_aliases)
-    flavour = loaded.config.model.model_flavour or facts.default_flavour
-    return {
-        "lycoris_config": json.dumps(lycoris.raw),
-        "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"{facts.name}-{flavour}/lora",
-        "modelspec.implementation": "diffusers",
-        "modelspec.title": loaded.config.report.tracker_run_name,
-        "modelspec.resolution": resolution,
-        "modelspec.description": f"LyCORIS {lycoris.algo} adapter for {facts.name}",
-        "resolved_classes": ",".join(resolved_classes(preset)),
-    }

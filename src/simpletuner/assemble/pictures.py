@@ -15,7 +15,9 @@ from simpletuner.core.events import Emit
 from simpletuner.core.keyed import derive_seed
 from simpletuner.models.family import Codec, TextReader
 from simpletuner.training.ema import Ema
+from simpletuner.training.loop import Engine
 from simpletuner.training.model import TrainedModel
+from simpletuner.training.optimizers import evaluating
 from simpletuner.validation.prompts import collect
 from simpletuner.validation.render import Sampling, Studio
 from simpletuner.validation.schedule import Schedule
@@ -23,7 +25,7 @@ from simpletuner.validation.validator import BASE, Gallery, Validator, Weights
 
 
 def build_validator(
-    loaded: LoadedRun, model: TrainedModel, ema: Ema | None, eyes: tuple[Codec, TextReader], first_step: int, emit: Emit
+    loaded: LoadedRun, engine: Engine, eyes: tuple[Codec, TextReader], first_step: int, emit: Emit
 ) -> Validator:
     """The validator; with nothing to draw it does nothing. ``eyes`` are the codec and the tokenizer."""
     config = loaded.config.validation
@@ -45,8 +47,9 @@ def build_validator(
         on_startup=config.validation_on_startup,
         first_step=first_step,
     )
+    model = engine.model
     studio = Studio(model.family, model, eyes[0], eyes[1], next(model.denoiser.parameters()).device)
-    return Validator(studio, gallery, schedule, _weights(loaded, model, ema), emit)
+    return Validator(studio, gallery, schedule, _weights(loaded, engine), emit)
 
 
 def sampling(loaded: LoadedRun) -> Sampling:
@@ -60,15 +63,16 @@ def sampling(loaded: LoadedRun) -> Sampling:
     )
 
 
-def _weights(loaded: LoadedRun, model: TrainedModel, ema: Ema | None) -> dict[str, Weights]:
+def _weights(loaded: LoadedRun, engine: Engine) -> dict[str, Weights]:
     """The panels from left to right: base model, live weights, averaged weights."""
     config, mode = loaded.config.validation, loaded.config.ema.ema_validation
+    model, ema = engine.model, engine.ema
     strength = config.validation_lycoris_strength
     weights: dict[str, Weights] = {}
     if not config.disable_benchmark and model.adapter is not None:
         weights[BASE] = lambda: _eyes_open(model, model.strength(0.0))
     if ema is None or mode != "ema_only":
-        weights["step {step}"] = lambda: _eyes_open(model, model.strength(strength))
+        weights["step {step}"] = lambda: _learned(engine, strength)
     if ema is not None and mode != "none":
         weights["EMA {step}" if mode == "ema_only" else "EMA"] = lambda: _averaged(model, ema, strength)
     return weights
@@ -84,6 +88,12 @@ def _eyes_open(model: TrainedModel, change: AbstractContextManager[None]) -> Ite
             yield
         finally:
             model.train()
+
+
+@contextmanager
+def _learned(engine: Engine, strength: float) -> Iterator[None]:
+    with evaluating(engine.optimizer), _eyes_open(engine.model, engine.model.strength(strength)):
+        yield
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from simpletuner.adapters.initial import first_step, read_adapter_file, read_average
 from simpletuner.assemble.actions import CheckpointAction, StopAction
 from simpletuner.assemble.datasets import Sources, TrainingData, prepare_data
 from simpletuner.assemble.engine import build_engine, build_saver
@@ -26,7 +27,7 @@ from simpletuner.models.family import Codec, MemorySaving, TextReader
 from simpletuner.observe.build import build_console, build_listeners
 from simpletuner.observe.fan_out import FanOut
 from simpletuner.training.checkpoint import Saver, read_state
-from simpletuner.training.loop import Course
+from simpletuner.training.loop import Course, Engine
 from simpletuner.training.loop import run as run_loop
 from simpletuner.training.model import TrainedModel
 
@@ -100,15 +101,15 @@ def _train(stage: Stage, chosen: Checkpoint | None, *, delete: bool) -> None:
     text = stage.family.load_text(weights.source, builtin_negative=weights.builtin_negative)
     codec = load_codec(stage, weights.source)
     data = _data(stage, codec, text, delete=delete)
-    device = stage.accelerator.device
-    model = build_model(stage.loaded, stage.family, weights.source, stage.precision, stage.seed, device)
+    built = build_model(stage, weights.source)
+    model = built.model
     length = resolve_length(stage.loaded.config.length, data.calendar)
     engine = build_engine(stage, model, data, text, length)
-    saver = build_saver(stage, engine, data, length)
-    start = _resume(stage, saver, chosen, data) if chosen else Progress()
+    saver = build_saver(stage, engine, built.laid, data, length)
+    start = _resume(stage, saver, chosen, data) if chosen else _first(stage, engine, length)
     if chosen:
         _tell_resume(stage, chosen, start, length)
-    validator = build_validator(stage.loaded, model, engine.ema, (codec, text), start.step, stage.emit)
+    validator = build_validator(stage.loaded, engine, (codec, text), start.step, stage.emit)
     _announce(stage, model, length, start)
     validator.before_training(start)
     checkpoints = _checkpoints(stage, saver, start.step if chosen else -1)
@@ -141,10 +142,24 @@ def _resume(stage: Stage, saver: Saver, chosen: Checkpoint, data: TrainingData) 
     return progress
 
 
+def _first(stage: Stage, engine: Engine, length: Length) -> Progress:
+    """Where a fresh run begins: at 0, or where its first adapter file was saved, with the average that goes with it."""
+    loaded = stage.loaded
+    if loaded.init_lora_ema is not None and engine.ema is not None:
+        engine.ema.load(read_average(loaded.init_lora_ema, engine.ema.shadow))
+    if loaded.init_lora is None:
+        return Progress()
+    step = first_step(loaded.config.adapter.init_lora_step, read_adapter_file(loaded.init_lora), length.steps)
+    stage.emit(Notice(f"starting from {loaded.init_lora.name}: step {step} of {length.steps}"))
+    return Progress(step=step)
+
+
 def _tell_resume(stage: Stage, chosen: Checkpoint, start: Progress, length: Length) -> None:
     stage.emit(
         Notice(f"going on from {chosen.path.name}: step {start.step} of {length.steps}, epoch {start.epoch + 1}")
     )
+    if stage.loaded.init_lora is not None:
+        stage.emit(Notice("init_lora: the checkpoint's values and step are taken"))
     if start.step >= length.steps:
         stage.emit(Notice(f"nothing is left to train: raise max_train_steps above {start.step} to go on"))
     planned = read_state(chosen.path)["steps"]

@@ -18,6 +18,7 @@ from simpletuner.core.events import Emit, Event, Notice
 from simpletuner.core.ranks import ALONE, Ranks
 from simpletuner.models.family import ModelFamily
 from simpletuner.models.registry import family as find_family
+from simpletuner.training.optimizers import try_optimizer
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def set_stage(loaded: LoadedRun, saved_seed: int | None, emit: Emit) -> Stage:
         config.model, config.precision, config.optimizer.optimizer, device, bf16_adapter=asked_bf16
     )
     emit = emit if accelerator.is_main_process else _silent
-    for text in (*loaded.notices, *precision.notices):
+    for text in (*loaded.notices, *precision.notices, *try_optimizer(config.optimizer, device)):
         emit(Notice(text))
     return Stage(
         loaded=loaded,

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from simpletuner.adapters.preset import require_matches, require_name_matches, require_patterns, resolve_preset
+from simpletuner.adapters.targets import lora_paths, lora_settings
+from simpletuner.config.adapter import AdapterConfig
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.problems import near
 from simpletuner.config.read import read_object
 from simpletuner.core.errors import ConfigError
+from simpletuner.core.linears import LinearShape
 from simpletuner.models.catalogue import family_facts
 from simpletuner.models.facts import FamilyFacts
 
@@ -31,6 +34,8 @@ def require_possible(loaded: LoadedRun, cwd: Path) -> None:
     if loaded.lycoris is not None:
         preset = resolve_preset(loaded.lycoris.raw.get("apply_preset", {}), facts.class_aliases)
         _require_layers(preset, loaded.lycoris_file, facts, _paths(facts, source))
+    if model.model_type == "lora" and loaded.config.adapter.lora_type == "standard":
+        _require_targets(loaded.config.adapter, loaded.config_file, facts, _shapes(facts, source))
 
 
 def _named_source(named: str, facts: FamilyFacts, cwd: Path) -> str | Path:
@@ -68,12 +73,35 @@ def _require_layers(preset: Mapping[str, Any], file: Path | None, facts: FamilyF
         raise ConfigError(error.reason, file=file, key=error.key, cure=error.cure) from None
 
 
+def _require_targets(
+    config: AdapterConfig, file: Path | None, facts: FamilyFacts, shapes: Sequence[LinearShape]
+) -> None:
+    """Refuse names that mean no layer; ``file`` is for messages, and without ``shapes`` any name may."""
+    try:
+        settings = lora_settings(config)
+        if shapes:
+            lora_paths(settings.targets, shapes, facts.class_aliases)
+    except ConfigError as error:
+        raise ConfigError(error.reason, file=file, key=error.key, cure=error.cure) from None
+
+
 def _paths(facts: FamilyFacts, source: str | Path) -> tuple[str, ...]:
     """The module paths of the model in a local folder; empty when they can be known only by loading it."""
-    file = Path(source) / "transformer" / "config.json"
-    if not isinstance(source, Path) or not file.is_file():
-        return ()
     try:
-        return facts.module_paths(read_object(file))
+        return facts.module_paths(_transformer(source))
     except (KeyError, TypeError, ValueError):
         return ()
+
+
+def _shapes(facts: FamilyFacts, source: str | Path) -> tuple[LinearShape, ...]:
+    """The linear layers of the model in a local folder; empty as with :func:`_paths`."""
+    try:
+        return facts.linear_shapes(_transformer(source))
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def _transformer(source: str | Path) -> Mapping[str, Any]:
+    """The configuration of the transformer in a local folder; empty for weights on the hub."""
+    file = Path(source) / "transformer" / "config.json"
+    return read_object(file) if isinstance(source, Path) and file.is_file() else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -69,6 +70,18 @@ def _selects(word: str) -> bool:
     return "=" in word or word in _TRAIN_WORDS
 
 
+def _with_models(module: str) -> Any:
+    """Import a module that loads model libraries, without what they log then.
+
+    They tell of compiled parts for other devices and of each other's news; what is really missing, they raise.
+    """
+    logging.disable(logging.WARNING)
+    try:
+        return importlib.import_module(module)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="simpletuner")
 def cli() -> None:
@@ -93,9 +106,7 @@ def train(ctx: click.Context, words: tuple[str, ...]) -> None:
     # Importing torch and the model libraries takes seconds; say at once that something happens.
     click.echo(f"simpletuner {__version__}: {loaded.name}")
     switches = parsed.switches
-    importlib.import_module("simpletuner.cli.train").train(
-        loaded, fresh="fresh" in switches, delete="yes_delete" in switches
-    )
+    _with_models("simpletuner.cli.train").train(loaded, fresh="fresh" in switches, delete="yes_delete" in switches)
 
 
 @cli.command(
@@ -129,7 +140,7 @@ def cache(ctx: click.Context, words: tuple[str, ...]) -> None:
     extras = importlib.import_module("simpletuner.cli.words").CACHE
     loaded, parsed = importlib.import_module("simpletuner.cli.select").select_run(words, Path.cwd(), os.environ, extras)
     click.echo(f"simpletuner {__version__}: {loaded.name}")
-    importlib.import_module("simpletuner.cli.cache").cache(loaded, parsed)
+    _with_models("simpletuner.cli.cache").cache(loaded, parsed)
 
 
 @cli.group()

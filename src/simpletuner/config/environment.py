@@ -13,6 +13,7 @@ from simpletuner.core.errors import ConfigError
 _LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<append>\+?)=(?P<value>.*)", re.DOTALL)
 _REFERENCE = re.compile(r"\{env:([^{}]+)\}")
 _DIFFERENT_NAMES = {
+    "TRAINING_DYNAMO_BACKEND": "dynamo_backend",
     "MODEL_NAME": "pretrained_model_name_or_path",
     "DATALOADER_CONFIG": "data_backend_config",
     "RESUME_CHECKPOINT": "resume_from_checkpoint",

@@ -17,6 +17,7 @@ from simpletuner.config.problems import near
 from simpletuner.core.errors import ConfigError
 
 _S = TypeVar("_S", bound=Section)
+_MOST_CHOICES = 20
 _LIMITS = {
     "greater_than_equal": ("ge", "must be at least"),
     "greater_than": ("gt", "must be above"),
@@ -78,8 +79,9 @@ def _value(value: object, declared: FieldInfo) -> Any:
 
 
 def _choices(declared: FieldInfo) -> str | None:
+    """A short list of choices; a long one, whose refusals name their own substitutes, would bury them."""
     allowed = allowed_values(declared.annotation)
-    return f"use {' or '.join(allowed)}" if allowed else None
+    return f"use {' or '.join(allowed)}" if 0 < len(allowed) <= _MOST_CHOICES else None
 
 
 def _explain(kind: type[Section], details: ErrorDetails, source: Source) -> ConfigError:

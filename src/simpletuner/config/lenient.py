@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -12,6 +13,8 @@ _SWITCHES = {
 }
 SWITCH_WORDS = frozenset(_SWITCHES)
 _SHOWN = 60
+OBJECT_TOO = "object too"
+"""``Annotated[str, OBJECT_TOO]``: a text that may also be written as an object, and is then kept as JSON."""
 
 
 def shown(value: object) -> str:
@@ -82,8 +85,14 @@ def allowed_values(annotation: Any) -> tuple[str, ...]:
     return tuple(choice for argument in get_args(annotation) for choice in allowed_values(argument))
 
 
+def _may_be_object(annotation: Any) -> bool:
+    return OBJECT_TOO in get_args(annotation) or any(_may_be_object(part) for part in get_args(annotation))
+
+
 def convert(value: object, annotation: Any) -> Any:
     """``value`` as the plain type of ``annotation``. Raises ValueError with a reason for the user."""
+    if isinstance(value, dict) and _may_be_object(annotation):
+        return json.dumps(value)
     wanted = plain_type(annotation)
     if wanted is bool:
         return as_boolean(value)

@@ -14,6 +14,7 @@ from simpletuner.config.fill import Source, fill
 from simpletuner.config.find import Found, Selection, find_config, locate
 from simpletuner.config.lenient import is_given
 from simpletuner.config.lycoris import LycorisConfig, read_lycoris
+from simpletuner.config.lycoris_rules import quantised_problems
 from simpletuner.config.names import name_options
 from simpletuner.config.option import Section
 from simpletuner.config.problems import raise_all
@@ -47,6 +48,8 @@ class LoadedRun:
     config_file: Path | None
     dataloader_file: Path
     lycoris_file: Path | None
+    init_lora: Path | None
+    init_lora_ema: Path | None
     notices: tuple[str, ...]
     values: Mapping[str, object]
     environ: Mapping[str, str]
@@ -77,13 +80,15 @@ def load_run(selection: Selection, overrides: Mapping[str, str], cwd: Path, envi
     return LoadedRun(
         config=config,
         datasets=dataloader.datasets,
-        lycoris=read_lycoris(lycoris_file) if lycoris_file else None,
+        lycoris=_lycoris(config, lycoris_file) if lycoris_file else None,
         prompts=read_prompts(locate(library, "user_prompt_library", found, cwd)) if library else (),
         text_cache=dataloader.text_cache,
         name=found.name,
         config_file=found.file,
         dataloader_file=dataloader_file,
         lycoris_file=lycoris_file,
+        init_lora=_located(config.adapter.init_lora, "init_lora", found, cwd),
+        init_lora_ema=_located(config.adapter.init_lora_ema, "init_lora_ema", found, cwd),
         notices=(*given.notices, *notices(config, given.values.keys()), *more, *_data_notices(config, dataloader)),
         values=given.values,
         environ=found.environ,
@@ -135,9 +140,20 @@ def _dataloader_file(config: RunConfig, source: Source, found: Found, cwd: Path)
 
 
 def _lycoris_file(config: RunConfig, found: Found, cwd: Path) -> Path | None:
-    if config.model.model_type == "full":
+    if config.model.model_type == "full" or config.adapter.lora_type != "lycoris":
         return None
     return locate(config.adapter.lycoris_config, "lycoris_config", found, cwd)
+
+
+def _lycoris(config: RunConfig, file: Path) -> LycorisConfig:
+    lycoris = read_lycoris(file)
+    if config.precision.base_model_precision != "no_change":
+        raise_all(quantised_problems(lycoris.raw, Source(str(file))))
+    return lycoris
+
+
+def _located(given: str | None, key: str, found: Found, cwd: Path) -> Path | None:
+    return None if given is None else locate(given, key, found, cwd)
 
 
 def _require_adapter(config: RunConfig, dataloader: Dataloader, file: Path) -> None:

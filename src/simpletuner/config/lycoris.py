@@ -14,8 +14,6 @@ from simpletuner.config.lycoris_rules import (
     LAYER_KEYS,
     MAPS,
     NORMS,
-    REFUSED_ALGOS,
-    SCALAR,
     UNREAD_KEYS,
     combination_problems,
     unread_problems,
@@ -32,8 +30,8 @@ _READ = ("adapters",)
 class LycorisOptions(Section):
     """The settings of the file beside its preset; None is not given. LyCORIS gives the meaning of the rarer ones."""
 
-    algo: Literal["lora", "locon", "loha", "lokr", "ia3", "diag-oft", "boft", "glora"] = option(
-        "lora", reads=_READ, refused=REFUSED_ALGOS
+    algo: Literal["lora", "locon", "loha", "lokr", "ia3", "dylora", "full", "diag-oft", "boft", "glora", "tlora"] = (
+        option("lora", reads=_READ)
     )
     """The method."""
     multiplier: float = option(REQUIRED, reads=_READ, gt=0, examples=[1.0])
@@ -53,16 +51,16 @@ class LycorisOptions(Section):
     decompose_both: bool | None = option(None, reads=_READ)
     """LoKr: decompose the small factor too."""
     bypass_mode: bool | None = option(None, reads=_READ)
-    """Compute the adapter beside the layer; LoKr's default, where that is the same function."""
+    """Compute the adapter beside the layer; the default where that is the same function."""
     dropout: float | None = option(None, reads=_READ, ge=0, le=1)
-    """Dropout of the adapter's output; needs `bypass_mode`."""
+    """Dropout of the adapter's output, of methods that run beside the layer."""
     rank_dropout: float | None = option(None, reads=_READ, ge=0, le=1)
     """Dropout of ranks."""
     module_dropout: float | None = option(None, reads=_READ, ge=0, le=1)
     """Dropout of whole layers' adapters."""
     use_tucker: bool | None = option(None, reads=_READ)
     """Tucker decomposition of convolutions."""
-    use_scalar: bool | None = option(None, reads=_READ, refused={"true": SCALAR})
+    use_scalar: bool | None = option(None, reads=_READ)
     """A trained scalar for each layer."""
     block_size: int | None = option(None, reads=_READ, ge=1)
     """Block size of DyLoRA."""
@@ -78,6 +76,10 @@ class LycorisOptions(Section):
     """Weight decomposition over outputs."""
     unbalanced_factorization: bool | None = option(None, reads=_READ)
     """LoKr: an unbalanced split."""
+    tlora_min_rank: int | None = option(None, reads=_READ, ge=1)
+    """T-LoRA: how many ranks are active on pure noise; 1 when not given. On a clean picture all are."""
+    tlora_alpha: float | None = option(None, reads=_READ, gt=0)
+    """T-LoRA: the exponent of the share of picture by which ranks join; 1.0 when not given."""
 
 
 class Preset(Section):

@@ -22,28 +22,33 @@ RENAMED = {
 _UNREAD = frozenset(
     "accelerate_config accelerate_extra_args accelerate_visible_devices accelerator_cache_clear_interval "
     "checkpointing_use_tempdir dataloader_prefetch dataloader_prefetch_qlen delete_invalid_checkpoints "
-    "disable_segmented_timestep_sampling disable_tf32 gradient_checkpointing_backend gradient_checkpointing_interval "
-    "gradient_precision hub_model_id hub_model_name main_process_ip main_process_port model_card_note "
+    "disable_segmented_timestep_sampling disable_tf32 "
+    "hub_model_id hub_model_name main_process_ip main_process_port model_card_note "
     "model_card_private model_card_safe_for_work noise_offset noise_offset_probability offload_during_save "
     "offload_during_startup set_grads_to_none snr_gamma text_encoder_lr torch_num_threads tracker_image_layout "
     "use_soft_min_snr validation_guidance_real validation_multigpu pretrained_evaluation_model_name_or_path "
-    "eval_dataset_pooling attention_mechanism i_know_what_i_am_doing validation_stitch_input_location "
+    "eval_dataset_pooling i_know_what_i_am_doing validation_stitch_input_location "
     "strict_epoch_limit ignore_final_epochs".split()
 )
 _PLANNED = frozenset(
     "checkpointing_rolling_steps checkpoints_rolling_total_limit deepspeed_config disk_low_action disk_low_script "
     "disk_low_threshold distillation_config flow_beta_schedule_alpha flow_beta_schedule_beta "
     "flow_cubic_schedule_weights flow_custom_timesteps flow_sigmoid_scale flow_timesteps_mode flow_use_beta_schedule "
-    "flow_use_uniform_schedule fsdp_enable huber_c huber_schedule init_lokr_norm init_lora init_lora_ema "
-    "init_lora_step input_perturbation input_perturbation_steps lora_alpha lora_dropout lora_rank loss_type "
-    "masked_loss_probability modelspec_comment num_machines machine_rank optimizer_config optimizer_release_gradients "
-    "peft_lora_target_modules post_checkpoint_script post_upload_script publishing_config push_to_hub_background "
-    "quantization_config quantize_activations validate_after_epoch validate_after_step validation_adapter_config "
+    "flow_use_uniform_schedule fsdp_enable huber_c huber_schedule "
+    "input_perturbation input_perturbation_steps loss_type "
+    "masked_loss_probability modelspec_comment num_machines machine_rank "
+    "post_checkpoint_script post_upload_script publishing_config push_to_hub_background "
+    "quantization_config validate_after_epoch validate_after_step validation_adapter_config "
     "validation_adapter_mode validation_adapter_name validation_adapter_path validation_adapter_strength "
     "validation_external_background validation_external_script validation_input validation_method "
     "validation_noise_scheduler validation_randomize validation_seed_source validation_using_datasets eval_dataset_id "
     "webhook_config scheduled_sampling_max_step_offset".split()
 )
+# Why one of them will not come, where that helps more than that it has not.
+_REASONS = {
+    "quantization_config": "sets a format for each component of a pipeline; here only the transformer has one, which "
+    "is base_model_precision",
+}
 _DATASET_ONLY = frozenset(
     "repeats crop crop_aspect crop_style probability id type dataset_type instance_data_dir metadata_backend "
     "is_regularisation_data is_regularization_data disabled vae_cache_clear_each_epoch".split()
@@ -105,7 +110,7 @@ def _place(gathered: _Gathered, key: str, value: Any, source: Source) -> None:
         hint = near(name, [*OPTIONS, *RENAMED, *_PLANNED])
         gathered.problems.append(source.problem(key, "unknown option", hint or "remove it"))
     elif is_on(value):
-        gathered.problems.append(source.problem(key, f"this option {LATER}", "remove it"))
+        gathered.problems.append(source.problem(key, _REASONS.get(name, f"this option {LATER}"), "remove it"))
 
 
 def _set(gathered: _Gathered, name: str, key: str, value: Any, source: Source) -> None:

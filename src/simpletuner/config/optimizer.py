@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from simpletuner.config.option import Section, option, refuse_later
+from simpletuner.config.lenient import OBJECT_TOO
+from simpletuner.config.optimizer_names import REFUSED, OptimizerName
+from simpletuner.config.option import Section, option
 
-_PLANNED = (
-    "adamw_schedulefree adamw_schedulefree+aggressive adamw_schedulefree+no_kahan "
-    "ao-adamw8bit ao-adamw4bit ao-adamfp8 ao-adamwfp8 "
-    "optimi-stableadamw optimi-adamw optimi-lion optimi-radam optimi-ranger optimi-adan optimi-adam optimi-sgd "
-    "bnb-adagrad bnb-adagrad8bit bnb-adam bnb-adam8bit bnb-adamw bnb-adamw8bit bnb-adamw-paged bnb-adamw8bit-paged "
-    "bnb-lion bnb-lion8bit bnb-lion-paged bnb-lion8bit-paged "
-    "bnb-ademamix bnb-ademamix8bit bnb-ademamix-paged bnb-ademamix8bit-paged soap prodigy muon "
-    "torch-adam torch-sgd torch-radam torch-nadam torch-rmsprop torch-adagrad torch-adadelta torch-adafactor "
-    "torch-adamax torch-asgd torch-sparseadam"
-).split()
-_RETIRED = {
-    "adamw": "is the old name of torch-adamw",
-    "adamw8bit": "was retired; bnb-adamw8bit takes its place and is not available in this version",
-    "adafactor": "was retired; torch-adafactor takes its place and is not available in this version",
-    "dadaptation": "was retired; prodigy takes its place and is not available in this version",
-}
 _COSINE = {"cosine_with_warmup": "cosine"}
 
 
 class OptimizerConfig(Section):
     """The optimizer, its learning rate over the run, and gradient clipping."""
 
-    optimizer: Literal["adamw_bf16", "torch-adamw"] = option(
-        "adamw_bf16", reads=("training",), refused=refuse_later(*_PLANNED) | _RETIRED
+    optimizer: OptimizerName = option("adamw_bf16", reads=("training",), refused=REFUSED)
+    """How weights are updated. `adamw_bf16` keeps them in bf16 with stochastic rounding, the others in float32;
+    `bnb-lion8bit-paged` keeps least beside them. `adamw_schedulefree` needs no `lr_scheduler`; with `+aggressive` its
+    average leans on later weights. All but `adamw_bf16` and `torch-` need the extra `optimizers`."""
+    optimizer_config: Annotated[str, OBJECT_TOO] | None = option(
+        None, reads=("config",), examples=["d_coef=0.5,safeguard_warmup=true"]
     )
-    """How weights are updated: `adamw_bf16` keeps them in bf16 with stochastic rounding, `torch-adamw` in float32."""
+    """Further settings of the optimizer under the names its library gives them: `key=value` between commas, or a
+    JSON object."""
     learning_rate: float = option(4e-7, reads=("training",), gt=0)
-    """Peak learning rate, after the warm-up. LoKr likes 1e-4 with AdamW."""
+    """Peak learning rate, after the warm-up. LoKr likes 1e-4 with AdamW and 2e-5 with Lion; prodigy likes 1."""
     lr_scheduler: Literal[
         "linear", "sine", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup"
     ] = option("constant_with_warmup", reads=("config",), respelled=_COSINE)
@@ -50,22 +41,32 @@ class OptimizerConfig(Section):
     """Multiply the rate by the pictures in one weight update."""
     lr_scale_sqrt: bool = option(default=False, reads=("training",))
     """With `lr_scale`, multiply by the square root instead."""
-    max_grad_norm: float = option(2.0, reads=("training",), ge=0)
+    max_grad_norm: float = option(2.0, reads=("config",), ge=0)
     """Clipping threshold, its meaning is `grad_clip_method`'s; 0 turns clipping off."""
     grad_clip_method: Literal["value", "norm"] = option("value", reads=("training",))
     """`value` clamps each gradient element to the threshold, `norm` scales the whole gradient to it."""
-    optimizer_beta1: float | None = option(None, reads=("training",), ge=0, lt=1)
-    """First beta, before `adam_beta1`; give both or none."""
-    optimizer_beta2: float | None = option(None, reads=("training",), ge=0, lt=1)
-    """Second beta, before `adam_beta2`; give both or none."""
-    adam_beta1: float = option(0.9, reads=("training",), ge=0, lt=1)
-    """Decay of the gradient's average."""
-    adam_beta2: float = option(0.999, reads=("training",), ge=0, lt=1)
+    gradient_precision: Literal["unmodified", "fp32"] = option("unmodified", reads=("training",))
+    """Type in which the gradients of several micro-batches are added up: the weights' (`unmodified`), or `fp32` for
+    bf16 weights too, which costs two bytes a trained value."""
+    optimizer_release_gradients: bool = option(
+        default=False,
+        unread="gradients are kept until the update, so that one that is not finite reaches no weight",
+        refused={"true": "would change weights before it is known that every gradient is finite"},
+    )
+    """Free each gradient as soon as it is applied, in the backward pass."""
+    optimizer_beta1: float | None = option(None, reads=("config",), ge=0, lt=1)
+    """First beta, before `optimizer_config` and `adam_beta1`; give both or none."""
+    optimizer_beta2: float | None = option(None, reads=("config",), ge=0, lt=1)
+    """Second beta, before `optimizer_config` and `adam_beta2`; give both or none."""
+    adam_beta1: float = option(0.9, reads=("config",), ge=0, lt=1)
+    """Decay of the gradient's average. An optimizer with betas of its own, such as Lion or SOAP, keeps them unless
+    this or `adam_beta2` is given."""
+    adam_beta2: float = option(0.999, reads=("config",), ge=0, lt=1)
     """Decay of the squared gradient's average."""
-    adam_weight_decay: float = option(0.01, reads=("training",), ge=0)
-    """Decoupled weight decay."""
-    adam_epsilon: float | None = option(None, reads=("training",), gt=0)
-    """Added to the denominator; not given, 1e-6 for `adamw_bf16` and 1e-8 for `torch-adamw`."""
+    adam_weight_decay: float | None = option(None, reads=("config",), ge=0)
+    """Weight decay; not given, the optimizer's own: 0.01 for AdamW in all its forms, none for most others."""
+    adam_epsilon: float | None = option(None, reads=("config",), gt=0)
+    """Added to the denominator; not given, the optimizer's own: 1e-6 for `adamw_bf16`, 1e-8 for most others."""
 
 
 class EmaConfig(Section):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from simpletuner.config.adapter_rules import start_problems
 from simpletuner.config.fill import Source
 from simpletuner.config.length import LengthConfig
+from simpletuner.config.memory_rules import memory_notices, memory_problems
 from simpletuner.config.optimizer import OptimizerConfig
+from simpletuner.config.optimizer_names import SCHEDULE_FREE
+from simpletuner.config.optimizer_rules import optimizer_notices, optimizer_problems
 from simpletuner.config.option import LATER, facts_of
+from simpletuner.config.precision_rules import precision_notices, precision_problems
 from simpletuner.config.problems import near
 from simpletuner.config.resolutions import parse_resolutions
 from simpletuner.config.run import OPTIONS, RunConfig
@@ -16,6 +21,10 @@ from simpletuner.core.errors import ConfigError
 TRACKERS = ("tensorboard",)
 _LATER_TRACKERS = ("wandb", "swanlab", "comet_ml", "simpletuner", "custom-tracker", "all")
 _LAST_SEED = 0
+_READ_BY = {
+    "lycoris": ("init_lokr_norm", "lycoris_config"),
+    "standard": ("lora_alpha", "lora_dropout", "lora_rank", "peft_lora_target_modules"),
+}
 
 
 def epochs_wanted(length: LengthConfig) -> int:
@@ -26,7 +35,12 @@ def epochs_wanted(length: LengthConfig) -> int:
 
 
 def scheduler_in_force(optimizer: OptimizerConfig) -> str:
-    """The learning rate's shape: ``constant`` with a warm-up is ``constant_with_warmup``."""
+    """The learning rate's shape: ``constant`` with a warm-up is ``constant_with_warmup``.
+
+    ``constant`` for an optimizer that keeps its own schedule, warm-up and all.
+    """
+    if optimizer.optimizer in SCHEDULE_FREE:
+        return "constant"
     if optimizer.lr_scheduler == "constant" and optimizer.lr_warmup_steps > 0:
         return "constant_with_warmup"
     return optimizer.lr_scheduler
@@ -54,7 +68,8 @@ def trackers(report_to: str) -> tuple[str, ...]:
 
 def contradictions(config: RunConfig, source: Source) -> list[ConfigError]:
     """Every contradiction between options of one configuration."""
-    checks = (_length, _rates, _betas, _texts, _processes)
+    ours = (_length, _rates, _betas, _texts, _processes)
+    checks = (*ours, optimizer_problems, precision_problems, memory_problems, start_problems)
     return [problem for check in checks for problem in check(config, source)]
 
 
@@ -70,7 +85,7 @@ def _length(config: RunConfig, source: Source) -> Iterator[ConfigError]:
 
 def _rates(config: RunConfig, source: Source) -> Iterator[ConfigError]:
     rate = config.optimizer
-    if rate.lr_scheduler in ("polynomial", "cosine", "sine") and rate.lr_end >= rate.learning_rate:
+    if scheduler_in_force(rate) in ("polynomial", "cosine", "sine") and rate.lr_end >= rate.learning_rate:
         reason = f"{rate.lr_end:g} must be below learning_rate ({rate.learning_rate:g}) for {rate.lr_scheduler}"
         yield source.problem("lr_end", reason, "lower lr_end or raise learning_rate")
     if rate.lr_scale_sqrt and not rate.lr_scale:
@@ -115,8 +130,11 @@ def unread_notices(given: Iterable[str]) -> Iterator[str]:
 def notices(config: RunConfig, given: Collection[str]) -> Iterator[str]:
     """What the user should know of this configuration; ``given`` are the options they set."""
     yield from unread_notices(given)
+    yield from optimizer_notices(config, given)
+    yield from precision_notices(config, given)
+    yield from memory_notices(config, given)
     rate = config.optimizer
-    if scheduler_in_force(rate) != rate.lr_scheduler:
+    if scheduler_in_force(rate) == "constant_with_warmup" != rate.lr_scheduler:
         yield f"lr_scheduler constant with {rate.lr_warmup_steps} warm-up steps is constant_with_warmup"
     idle = _idle(config, given)
     for reason, names in idle.items():
@@ -130,6 +148,9 @@ def _idle(config: RunConfig, given: Collection[str]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     if config.model.model_type == "full":
         reasons["model_type full has no adapter"] = _given_of(given, "adapter")
+    else:
+        others = [name for kind, names in _READ_BY.items() if kind != config.adapter.lora_type for name in names]
+        reasons[f"lora_type is {config.adapter.lora_type}"] = [name for name in others if name in given]
     if not config.ema.use_ema:
         reasons["use_ema is off"] = [name for name in _given_of(given, "ema") if name != "use_ema"]
     if config.validation.validation_disable:

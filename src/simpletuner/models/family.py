@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from simpletuner.core.batch import Latents, Sizes
 from simpletuner.core.linears import LinearShape
+from simpletuner.models.execution import Execution
 from simpletuner.models.facts import FamilyFacts
 
 
@@ -89,8 +90,11 @@ class ModelFamily(Protocol):
         """The adaptable layers of a loaded denoiser."""
         ...
 
-    def set_recompute(self, denoiser: nn.Module, *, enabled: bool) -> None:
-        """Turn gradient checkpointing on or off."""
+    def configure(self, denoiser: nn.Module, execution: Execution) -> None:
+        """Say how the blocks run, before the denoiser moves to its device; its frozen tensors are final by then.
+
+        Raises ConfigError when the denoiser cannot run so.
+        """
         ...
 
     def save_denoiser(self, denoiser: nn.Module, folder: Path, dtype: torch.dtype) -> None:

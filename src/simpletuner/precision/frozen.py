@@ -11,9 +11,14 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from simpletuner.precision.linear import QuantisedLinear
+
 
 class FrozenWeight(Protocol):
-    """A weight W (out, in) that is never trained. Both products are in the type of their argument."""
+    """A weight W (out, in) that is never trained. Both products are in the type of their argument.
+
+    Call them inside an autograd function: they keep nothing for a backward pass of their own.
+    """
 
     def forward_product(self, inputs: Tensor) -> Tensor:
         """``inputs`` (..., in) times W transposed: (..., out)."""
@@ -42,4 +47,4 @@ class DenseWeight:
 
 def frozen_weight(layer: nn.Linear) -> FrozenWeight:
     """The weight of ``layer``, whatever its format."""
-    return DenseWeight(layer)
+    return layer.stored if isinstance(layer, QuantisedLinear) else DenseWeight(layer)

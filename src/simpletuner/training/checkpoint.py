@@ -25,7 +25,8 @@ from simpletuner.core.files import write_bytes, write_json
 from simpletuner.core.progress import Progress
 from simpletuner.training.ema import Ema
 from simpletuner.training.model import TrainedModel
-from simpletuner.training.state import load_optimizer, optimizer_tensors, scalar_keys
+from simpletuner.training.optimizers import evaluating
+from simpletuner.training.state import load_optimizer, save_optimizer
 
 ADAPTER_FILE = "pytorch_lora_weights.safetensors"
 ADAPTER_CONFIG = "lycoris_config.json"
@@ -58,14 +59,12 @@ class Saver:
         """Everything a resume needs, into an empty ``folder``."""
         self.write_weights(folder, progress)
         self._write_private(folder)
-        names = list(self.model.trainable())
-        save_file(optimizer_tensors(self.optimizer, names), folder / _OPTIMIZER_FILE)
+        save_optimizer(self.optimizer, self.model.trainable(), folder / _OPTIMIZER_FILE)
         if self.ema is not None:
             self._write_average(folder, progress)
         state = {
             "version": 1,
             "progress": asdict(progress),
-            "optimizer_scalars": scalar_keys(self.optimizer),
             "fingerprint": dict(self.fingerprint),
             "data": self.data,
             "steps": self.steps,
@@ -88,12 +87,16 @@ class Saver:
 
     def _write_adapter(self, file: Path, progress: Progress) -> None:
         assert self.model.adapter is not None
-        metadata = {**self.metadata, "global_step": str(progress.step)}
+        metadata = {**self.metadata, **self.model.adapter.metadata(), "global_step": str(progress.step)}
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.model.adapter.tensors().items()}
         save_file(tensors, file, metadata=metadata)
 
     def write_weights(self, folder: Path, progress: Progress) -> None:
         """What other programs read: the adapter file with its configuration, or the transformer."""
+        with evaluating(self.optimizer):
+            self._write_weights_held(folder, progress)
+
+    def _write_weights_held(self, folder: Path, progress: Progress) -> None:
         if self.model.adapter is None:
             self.model.family.save_denoiser(self.model.denoiser, folder / "transformer", torch.float32)
             return
@@ -107,7 +110,7 @@ class Saver:
         if self.ema is not None:
             (folder / "ema").mkdir(exist_ok=True)
             with self.ema.applied():
-                self.write_weights(folder / "ema", progress)
+                self._write_weights_held(folder / "ema", progress)
 
     def restore(self, folder: Path) -> Progress:
         """Put weights, optimizer and average back as they were; where the run stood.
@@ -117,9 +120,7 @@ class Saver:
         state = read_state(folder)
         self._require_same_run(folder, state["fingerprint"])
         self._restore_weights(folder)
-        names = list(self.model.trainable())
-        tensors = load_file(folder / _OPTIMIZER_FILE)
-        load_optimizer(self.optimizer, names, tensors, state["optimizer_scalars"])
+        load_optimizer(self.optimizer, self.model.trainable(), folder / _OPTIMIZER_FILE)
         if self.ema is not None:
             self._restore_average(folder)
         return Progress(**state["progress"])

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from simpletuner.core.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class GradientSize:
@@ -45,3 +47,17 @@ def clip(parameters: Sequence[Parameter], method: str, threshold: float, size: G
         torch._foreach_clamp_max_(grads, threshold)
     elif size.norm > threshold:
         torch._foreach_mul_(grads, threshold / size.norm)
+
+
+def gather_in_fp32(parameters: Sequence[Parameter]) -> None:
+    """Let the gradients of narrower weights be fp32, so that those of many micro-batches add up without rounding.
+
+    Each micro-batch's own gradient is still computed in the weights' type. Raises ConfigError on torch before 2.10.
+    """
+    for parameter in parameters:
+        if parameter.dtype == torch.float32:
+            continue
+        if not hasattr(parameter, "grad_dtype"):
+            cure = "update torch, or remove it"
+            raise ConfigError("fp32 needs torch 2.10 or newer", key="gradient_precision", cure=cure)
+        parameter.grad_dtype = torch.float32

@@ -22,7 +22,7 @@ from simpletuner.training.batches import BatchMaker
 from simpletuner.training.ema import Ema
 from simpletuner.training.gradients import GradientSize, clip, measure
 from simpletuner.training.model import TrainedModel
-from simpletuner.training.optimizers import set_rate
+from simpletuner.training.optimizers import rate_in_force, set_rate
 from simpletuner.training.schedules import Schedule, rate_at
 from simpletuner.training.step import Predict, row_losses
 
@@ -113,9 +113,9 @@ def apply_update(engine: Engine, course: Course, update: Update, step: int) -> O
     if not (math.isfinite(loss) and size.is_finite):
         raise _not_finite(update, step, loss, size)
     clip(parameters, engine.clipping.method, engine.clipping.threshold, size)
-    rate = rate_at(engine.schedule, step)
-    set_rate(engine.optimizer, rate)
+    set_rate(engine.optimizer, rate_at(engine.schedule, step))
     engine.optimizer.step()
+    rate = rate_in_force(engine.optimizer)
     return Outcome(loss=loss, size=size, rate=rate, ema_decay=engine.ema.update(step) if engine.ema else None)
 
 

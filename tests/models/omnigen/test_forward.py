@@ -12,6 +12,7 @@ from torch import Tensor
 
 from simpletuner.core.batch import Batch, Sizes
 from simpletuner.core.samples import SampleId, Use
+from simpletuner.models.execution import Execution
 from simpletuner.models.omnigen.attention import key_mask
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.forward import forward
@@ -140,7 +141,7 @@ def test_a_picture_among_others_of_other_sizes_costs_what_it_costs_alone(
     lengths: list[int], *, recompute: bool
 ) -> None:
     model, batch = random_omnigen(std=0.2), mixed_batch(SIZES, lengths)
-    OmniGen().set_recompute(model, enabled=recompute)
+    OmniGen().configure(model, Execution(recompute=recompute))
     for row in range(len(SIZES)):
         together, gradient = losses_and_gradient(model, batch, row)
         loss, gradient_alone = losses_and_gradient(model, alone(batch, row), 0)
@@ -175,8 +176,8 @@ def test_sizes_that_every_row_fills_change_nothing_and_equal_areas_need_no_mask(
     with torch.no_grad():
         plain = forward(model, latents, clock, texts)
         assert (forward(model, latents, clock, texts, ((6, 12), (6, 12))) - plain).abs().max() < 1e-6
-    assert key_mask(texts, torch.tensor([18, 18])) is None
-    mask = key_mask(texts, torch.tensor([3, 1]))
+    assert key_mask(texts, (18, 18)) is None
+    mask = key_mask(texts, (3, 1))
     assert mask is not None
     assert mask[:, 0, 0].tolist() == [[True] * 13, [True] * 11 + [False] * 2]
 
@@ -195,7 +196,7 @@ def test_recomputing_blocks_changes_no_gradient() -> None:
     model = random_omnigen()
     gradients = []
     for recompute in (False, True):
-        OmniGen().set_recompute(model, enabled=recompute)
+        OmniGen().configure(model, Execution(recompute=recompute))
         gradients.append(losses_and_gradient(model, batch_of([0, 1], [6, 19]), 0)[1])
     assert torch.equal(gradients[0], gradients[1])
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from simpletuner.core.errors import DataError
 from simpletuner.models.omnigen.layers import TINY_FOLDER
 from simpletuner.models.omnigen.text import load_text, reference_negative
 
@@ -24,3 +27,14 @@ def test_the_fingerprint_is_the_vocabularys() -> None:
     first, second = (load_text(TINY_FOLDER, builtin_negative=builtin) for builtin in (False, True))
     assert first.fingerprint() == second.fingerprint()
     assert len(first.fingerprint()) == 32
+
+
+def test_pictures_stand_in_the_ids_as_negative_numbers() -> None:
+    text = load_text(TINY_FOLDER, builtin_negative=False)
+    ids = text.tokenize("<img><|image_2|></img> like <img><|image_1|></img>", 2).tolist()
+    assert [token for token in ids if token < 0] == [-2, -1]
+    alone = text.pictures_alone(2)
+    assert alone.tolist() == text.tokenize("<img><|image_1|></img> <img><|image_2|></img>", 2).tolist()
+    assert min(text.tokenize("<img><|image_1|></img>").tolist()) >= 0, "without pictures the tag is words"
+    with pytest.raises(DataError, match="input pictures"):
+        text.tokenize("a cat", 1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from diffusers import OmniGenTransformer2DModel
+
+from simpletuner.models.omnigen.denoiser import OmniGenDenoiser
 
 HEAD = 16
 
 
-def random_omnigen(seed: int = 0, std: float = 0.1, **changes: object) -> OmniGenTransformer2DModel:
+def random_omnigen(seed: int = 0, std: float = 0.1, **changes: object) -> OmniGenDenoiser:
     """d = 64, 4 heads, 2 blocks, vocabulary 2048; long rotary factors that differ from the short ones."""
     options: dict[str, object] = {
         "hidden_size": 64,
@@ -20,7 +21,7 @@ def random_omnigen(seed: int = 0, std: float = 0.1, **changes: object) -> OmniGe
         "vocab_size": 2048,
         "rope_scaling": {"short_factor": [1.0] * (HEAD // 2), "long_factor": [1.7] * (HEAD // 2)},
     }
-    model = OmniGenTransformer2DModel(**(options | changes)).eval()
+    model = OmniGenDenoiser(**(options | changes)).eval()
     draws = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -1,4 +1,4 @@
-"""Into OmniGen's sequence and out of it: latents to image tokens and back, prompts and time to their own."""
+"""Into OmniGen's sequence and out of it: latents to image tokens and back, prompts, their pictures and time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,29 @@ from simpletuner.core.batch import Sizes
 from simpletuner.models.omnigen.prompt import PromptBatch
 
 
-def image_tokens(model: OmniGenTransformer2DModel, latents: Tensor, sizes: Sizes | None) -> tuple[Tensor, Tensor]:
-    """Image tokens (B, N, d), with zeros after a row's own, and their true number a row, (B,) on the CPU."""
+def image_tokens(
+    model: OmniGenTransformer2DModel, latents: Tensor, sizes: Sizes | None
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Image tokens (B, N, d), with zeros after a row's own, and their true number in each row."""
     if sizes is None:
         image = model.patch_embedding(latents, is_input_image=False)
-        return image, torch.full((len(image),), image.shape[1])
+        return image, (image.shape[1],) * len(image)
     crops = [latents[row : row + 1, :, :height, :width] for row, (height, width) in enumerate(sizes)]
     # Each crop alone, because the table of positions is centred on the picture.
     rows = [tokens[0] for tokens in model.patch_embedding(crops, is_input_image=False)]
-    return pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows])
+    return pad_sequence(rows, batch_first=True), tuple(len(row) for row in rows)
+
+
+def _text_tokens(model: OmniGenTransformer2DModel, prompts: PromptBatch, dtype: torch.dtype) -> Tensor:
+    """Tokens (B, T, d) of the prompts, those of their input pictures in their places."""
+    text = model.embed_tokens(prompts.ids).to(dtype)
+    if not prompts.pictures:
+        return text
+    latents = [picture.latents[None].to(dtype) for picture in prompts.pictures]
+    text = text.clone()
+    for picture, tokens in zip(prompts.pictures, model.patch_embedding(latents, is_input_image=True), strict=True):
+        text[picture.row, picture.start : picture.stop] = tokens[0]
+    return text
 
 
 def embed(
@@ -28,7 +42,7 @@ def embed(
 ) -> tuple[Tensor, Tensor]:
     """Hidden states (B, T + 1 + N, d) of text, time and ``image`` (B, N, d), and the time that the last norm takes."""
     projected = model.time_proj(clock).to(image.dtype)
-    text = model.embed_tokens(prompts.ids).to(image.dtype)
+    text = _text_tokens(model, prompts, image.dtype)
     hidden = torch.cat((text, model.time_token(projected)[:, None], image), dim=1)
     return hidden, model.t_embedder(projected)
 

@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from simpletuner.core.batch import Sizes
 from simpletuner.core.linears import LinearShape
+from simpletuner.models.execution import Execution
 from simpletuner.models.family import Codec, LatentSpec, MemorySaving, TextReader
 from simpletuner.models.loading import load_checked, quiet_diffusers
 from simpletuner.models.omnigen.codec import load_codec
+from simpletuner.models.omnigen.denoiser import OmniGenDenoiser, Running
 from simpletuner.models.omnigen.forward import forward
 from simpletuner.models.omnigen.layers import FACTS
-from simpletuner.models.omnigen.prompt import collate
+from simpletuner.models.omnigen.prompt import Prompt, collate
 from simpletuner.models.omnigen.text import load_text
 
 # The table of positions is a formula; the tiny model's file leaves it out because it would be most of the file.
@@ -39,7 +41,7 @@ class OmniGen:
 
     def load_denoiser(self, source: str | Path, dtype: torch.dtype) -> nn.Module:
         """The transformer, frozen, on the CPU."""
-        model = load_checked(OmniGenTransformer2DModel, source, "transformer", dtype, _COMPUTED)
+        model = load_checked(OmniGenDenoiser, source, "transformer", dtype, _COMPUTED)
         frozen: nn.Module = model.eval().requires_grad_(requires_grad=False)
         return frozen
 
@@ -48,10 +50,10 @@ class OmniGen:
         assert isinstance(denoiser, OmniGenTransformer2DModel)
         return FACTS.linear_shapes(denoiser.config)
 
-    def set_recompute(self, denoiser: nn.Module, *, enabled: bool) -> None:
-        """Turn gradient checkpointing on or off; :func:`forward` reads the flag."""
-        assert isinstance(denoiser, OmniGenTransformer2DModel)
-        denoiser.gradient_checkpointing = enabled
+    def configure(self, denoiser: nn.Module, execution: Execution) -> None:
+        """Say how the blocks run; :func:`forward` heeds it."""
+        assert isinstance(denoiser, OmniGenDenoiser)
+        denoiser.running = Running(denoiser, execution)
 
     def save_denoiser(self, denoiser: nn.Module, folder: Path, dtype: torch.dtype) -> None:
         """Write ``config.json`` and safetensors in diffusers layout."""
@@ -62,7 +64,7 @@ class OmniGen:
         stored.save_pretrained(folder)
 
     def predict_velocity(
-        self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor], sizes: Sizes | None = None
+        self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompts: Sequence[Prompt], sizes: Sizes | None = None
     ) -> Tensor:
         """Velocity from image to noise, float32. OmniGen's clock runs from noise to image, and so does its answer."""
         assert isinstance(denoiser, OmniGenTransformer2DModel)

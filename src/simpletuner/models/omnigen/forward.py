@@ -6,15 +6,17 @@ must have its own rotary positions and because no row needs a dense mask.
 
 from __future__ import annotations
 
-import torch
+from dataclasses import replace
+
 from diffusers import OmniGenTransformer2DModel
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.nn.functional import pad
 
 from simpletuner.core.batch import Sizes
-from simpletuner.models.omnigen.attention import run_block, sequence_of
+from simpletuner.models.omnigen.attention import sequence_of
+from simpletuner.models.omnigen.denoiser import running
 from simpletuner.models.omnigen.embed import embed, image_tokens, pictures
-from simpletuner.models.omnigen.prompt import PromptBatch
+from simpletuner.models.omnigen.prompt import PAD_TOKEN_ID, PromptBatch
 
 
 def forward(
@@ -23,18 +25,23 @@ def forward(
     """What OmniGen predicts, (B, 4, H, W): the direction from noise to image.
 
     ``latents`` (B, 4, H, W) noisy; ``clock`` (B,) OmniGen's own time, 0 noise and 1 image. With ``sizes``, even
-    numbers, each row is computed as if it were alone, and its padding is never read and comes out as 0. Blocks are
-    recomputed in the backward pass when the model's gradient checkpointing is on.
+    numbers, each row is computed as if it were alone, and its padding is never read and comes out as 0. No value is
+    read back from the device.
     """
+    how = running(model)
+    prompts = _widened(prompts, how.blocks.execution.text_multiple)
     height, width = latents.shape[-2:]
     image, image_lengths = image_tokens(model, latents, sizes)
     hidden, time = embed(model, image, clock, prompts)
-    sequence = sequence_of(model, prompts, image_lengths)
-    recompute = model.gradient_checkpointing and torch.is_grad_enabled()
-    for block in model.layers:
-        if recompute:
-            hidden = checkpoint(run_block, block, hidden, sequence, use_reentrant=False)
-        else:
-            hidden = run_block(block, hidden, sequence)
+    hidden = how.blocks(hidden, sequence_of(how.rotary, prompts, image_lengths))
     patches = model.proj_out(model.norm_out(model.norm(hidden[:, -image.shape[1] :]), temb=time))
     return pictures(patches, height, width, model.config.patch_size, sizes)
+
+
+def _widened(prompts: PromptBatch, multiple: int) -> PromptBatch:
+    """``prompts`` padded further on the left, until text and time are a ``multiple`` of columns."""
+    more = -(prompts.ids.shape[1] + 1) % multiple
+    if not more:
+        return prompts
+    moved = tuple(replace(picture, start=picture.start + more) for picture in prompts.pictures)
+    return PromptBatch(pad(prompts.ids, (more, 0), value=PAD_TOKEN_ID), prompts.lengths, moved)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 UNCONDITIONAL = "<cfg>"
 """The instruction that training puts in place of a dropped caption (the official trainer's)."""
+
+PICTURE_TAG = re.compile(r"<\|image_(\d+)\|>")
+"""Where the picture of that number stands in a prompt, counted from 1."""
 
 _BEFORE = "<|user|>\nGenerate an image according to the following instructions\n"
 _AFTER = "<|end|>\n<|assistant|>\n<|diffusion|>"
@@ -12,3 +17,8 @@ _AFTER = "<|end|>\n<|assistant|>\n<|diffusion|>"
 def instruction(prompt: str) -> str:
     """The chat text that OmniGen reads for ``prompt``."""
     return f"{_BEFORE}{prompt}{_AFTER}"
+
+
+def pictures_alone(count: int) -> str:
+    """The prompt of ``count`` input pictures and no words, which image guidance starts from (as the references do)."""
+    return " ".join(f"<img><|image_{number}|></img>" for number in range(1, count + 1))

@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from simpletuner.models.loading import load_pretrained
-from simpletuner.models.omnigen.prompt import tokenize
-from simpletuner.models.omnigen.template import UNCONDITIONAL, instruction
+from simpletuner.models.omnigen.prompt import tokenize, tokenize_with_pictures
+from simpletuner.models.omnigen.template import UNCONDITIONAL, instruction, pictures_alone
 
 
 def reference_negative() -> str:
@@ -34,9 +34,18 @@ class OmniGenText:
         rules = self._tokenizer.backend_tokenizer.to_str()
         return hashlib.sha256(f"{rules}\n{instruction('{}')}".encode()).hexdigest()[:32]
 
-    def tokenize(self, prompt: str) -> Tensor:
-        """Ids (L,) int64 of the whole instruction."""
-        return tokenize(self._tokenizer, prompt)
+    def tokenize(self, prompt: str, pictures: int = 0) -> Tensor:
+        """Ids (L,) int64 of the whole instruction; with ``pictures``, -k stands for the k-th input picture.
+
+        Raises DataError when the prompt does not name all ``pictures``.
+        """
+        return (
+            tokenize_with_pictures(self._tokenizer, prompt, pictures) if pictures else tokenize(self._tokenizer, prompt)
+        )
+
+    def pictures_alone(self, pictures: int) -> Tensor:
+        """Ids of the instruction that holds ``pictures`` and no words; image guidance starts from it."""
+        return self.tokenize(pictures_alone(pictures), pictures)
 
     def unconditional(self) -> Tensor:
         """Ids of the instruction ``<cfg>``."""

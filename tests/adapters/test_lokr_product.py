@@ -257,6 +257,35 @@ def test_recomputed_activations() -> None:
     assert all(map(torch.equal, found, gradients(block(inputs), wanted)))
 
 
+class Counting(DenseWeight):
+    """Counts its products with inputs."""
+
+    products = 0
+
+    def forward_product(self, inputs: Tensor) -> Tensor:
+        self.products += 1
+        return super().forward_product(inputs)
+
+
+def test_recomputation_stops_before_the_last_product() -> None:
+    torch.manual_seed(0)
+    weights = [Counting(a_layer(12, 12)) for _ in range(3)]
+    factors = [some_factors((4, 3), (3, 4)) for _ in range(3)]
+    inputs = torch.randn(5, 12, requires_grad=True)
+
+    def block(inputs: Tensor) -> Tensor:
+        states = inputs
+        for weight, own in zip(weights, factors, strict=True):
+            states = lokr_linear(states.sin(), FrozenLinear(weight, None), own, plan_of(own), 1.0)
+        return states + inputs
+
+    wanted = [inputs, *(leaf for own in factors for leaf in leaves(own))]
+    plain = gradients(block(inputs), wanted)
+    again = gradients(checkpoint(block, inputs, use_reentrant=False), wanted)
+    assert all(map(torch.equal, again, plain))
+    assert [weight.products for weight in weights] == [3, 3, 2]
+
+
 # Torch's compiler makes the context of a function in a way that torch warns of.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize("ranks", [(0, 0), (2, 2)])

@@ -102,7 +102,7 @@ def test_names_are_those_that_the_library_gives() -> None:
 
 
 def test_it_starts_as_the_base_model_and_strength_zero_is_the_base_model() -> None:
-    model = random_omnigen()
+    model = random_omnigen().requires_grad_(requires_grad=False)
     base = velocity(model)
     adapter = attach(model, LOUDER)
     assert bits([velocity(model)]) == bits([base])
@@ -266,7 +266,7 @@ class Coded(nn.Linear):
 
 def coded_omnigen() -> OmniGenTransformer2DModel:
     """A model whose block linears are all kept as int8."""
-    model = random_omnigen()
+    model = random_omnigen().requires_grad_(requires_grad=False)
     for shape in OmniGen().linears(model):
         model.set_submodule(shape.path, Coded(model.get_submodule(shape.path)))
     return model

@@ -175,9 +175,9 @@ def test_which_blocks_keep_what_their_backward_pass_needs() -> None:
     kept, entry = 4 * 8 * 4 * 2, 4 * 8 * 4
     for execution, groups in (
         (Execution(), plain(5)),
-        (Execution(recompute=True), by_interval(5, 1)),
+        (Execution(recompute=True), keeping(5, {4})),
         (Execution(recompute=True, interval=3), by_interval(5, 3)),
-        (Execution(recompute=True, budget=5 * entry), keeping(5, ())),
+        (Execution(recompute=True, budget=5 * entry), keeping(5, {4})),
         (Execution(recompute=True, budget=2 * kept + 3 * entry), keeping(5, {3, 4})),
         (Execution(recompute=True, budget=5 * kept), keeping(5, range(5))),
         (Execution(recompute=True, budget=2 * kept + 3 * entry, swapped=1), keeping(5, {2, 4})),

@@ -17,8 +17,13 @@ def test_groups_cover_every_block_once_in_order(blocks: int, interval: int) -> N
     assert all(group.stop - group.start <= interval for group in by_interval(blocks, interval))
 
 
-def test_an_interval_of_one_is_plain_checkpointing() -> None:
-    assert by_interval(3, 1) == keeping(3, ()) == tuple(Group(index, index + 1, recomputed=True) for index in range(3))
+def test_an_interval_of_one_is_plain_checkpointing_of_all_but_the_last_block() -> None:
+    assert by_interval(3, 1) == keeping(3, {2}) == (Group(0, 1, True), Group(1, 2, True), Group(2, 3, False))
+
+
+def test_the_last_group_keeps_everything_however_short() -> None:
+    assert [group.recomputed for group in by_interval(5, 2)] == [True, True, False]
+    assert by_interval(5, 9) == plain(5)
 
 
 @given(

@@ -17,7 +17,9 @@ from torch import Tensor
 from simpletuner.adapters.lokr_plan import Order
 
 SLICE_NUMBERS = 1 << 19
-"""Numbers of a temporary for each thread of a CPU: a slice of tokens is done with while it is in the cache."""
+"""Most numbers of a temporary for each thread of a CPU: a slice of tokens is done with while it is in the cache."""
+SLICE_TOKENS = 256
+"""Most tokens of a slice for each thread: below 128 kB the allocator hands out the same warm memory again."""
 
 
 class Chain(NamedTuple):
@@ -77,8 +79,8 @@ def slices(rows: Tensor, chain: Chain) -> Iterator[slice]:
     """Tokens in turn: few at a time on a CPU, all at once on a card, whose kernels are better the larger they are."""
     step = max(1, len(rows))
     if rows.device.type == "cpu" and not torch.compiler.is_compiling():
-        numbers = SLICE_NUMBERS * torch.get_num_threads()
-        step = max(1, numbers // (max(chain.small.shape) * chain.width))
+        tokens = min(SLICE_TOKENS, SLICE_NUMBERS // (max(chain.small.shape) * chain.width))
+        step = max(1, tokens * torch.get_num_threads())
     for start in range(0, len(rows), step):
         yield slice(start, start + step)
 

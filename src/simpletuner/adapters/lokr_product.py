@@ -56,29 +56,58 @@ def lokr_linear(inputs: Tensor, base: FrozenLinear, factors: Factors, chosen: Pl
     if torch.is_autocast_enabled(kind):
         inputs = inputs.to(torch.get_autocast_dtype(kind))
     w1, w2, w1_b, w2_b = factors
-    fixed = _Fixed(base, strength, chosen)
+    fixed = _Fixed(base, strength, chosen, into=inputs.requires_grad)
     with torch.autocast(kind, enabled=False):
         w1 = w1 if w1_b is None else w1 @ w1_b
         if w2_b is not None and chosen.multiplied:
             w2, w2_b = w2 @ w2_b, None
+        if not torch.compiler.is_compiling():
+            inputs = _Kept.apply(inputs, w1, w2, w2_b)  # type: ignore[no-untyped-call]
+            fixed = fixed._replace(kept=inputs.grad_fn)
         outputs: Tensor = _LokrLinear.apply(inputs, w1, w2, w2_b, fixed)  # type: ignore[no-untyped-call]
     return outputs
 
 
 class _Fixed(NamedTuple):
-    """What the function is called with beside tensors."""
+    """What the function is called with beside tensors.
+
+    ``into`` says whether the inputs want a gradient; ``kept`` is the node that saved them and the factors, None where
+    the function saves them itself.
+    """
 
     base: FrozenLinear
     strength: float
     plan: Plan
+    into: bool
+    kept: Any = None
+
+
+class _Kept(Function):
+    """Saves what the backward pass needs before anything is multiplied, and hands the input on.
+
+    A function saves its tensors when it is done. Recomputation under torch.utils.checkpoint stops as soon as all that
+    was saved is there again: so the last product of a block, a fifth of it in OmniGen, is not computed again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, w1: Tensor, w2: Tensor, w2_b: Tensor | None) -> Tensor:
+        ctx.save_for_backward(inputs, w1, w2, w2_b)
+        return inputs.view_as(inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
+        del ctx
+        return gradient, None, None, None
 
 
 class _LokrLinear(Function):
-    """Keeps its input and the factors for the backward pass, nothing else."""
+    """The product and its gradients."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, w1: Tensor, w2: Tensor, w2_b: Tensor | None, fixed: _Fixed) -> Tensor:
-        ctx.save_for_backward(inputs, w1, w2, w2_b)
+        if fixed.kept is None:
+            ctx.save_for_backward(inputs, w1, w2, w2_b)
         ctx.fixed = fixed
         rows = _rows(inputs)
         outputs = fixed.base.weight.forward_product(rows).contiguous()
@@ -92,19 +121,20 @@ class _LokrLinear(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        saved = (ctx if ctx.fixed.kept is None else ctx.fixed.kept).saved_tensors
         with torch.autocast(gradient.device.type, enabled=False):
-            return _gradients(ctx.fixed, ctx.saved_tensors, gradient, ctx.needs_input_grad)
+            return _gradients(ctx.fixed, saved, gradient, ctx.needs_input_grad[1:4])
 
 
 def _gradients(
     fixed: _Fixed, saved: Sequence[Tensor], gradient: Tensor, wanted: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
-    """The gradient of everything that the function was called with."""
+    """The gradient of everything that the function was called with; ``wanted`` tells of the factors."""
     inputs, *factors = saved
     rows, upstream = _rows(inputs), _rows(gradient)
-    into = fixed.base.weight.backward_product(upstream).contiguous() if wanted[0] else None
+    into = fixed.base.weight.backward_product(upstream).contiguous() if fixed.into else None
     chain = chain_of(fixed.plan.backward, rows, fixed.strength, factors)
-    sums = [_zeros(factor) if want else None for factor, want in zip(factors, wanted[1:4], strict=True)]
+    sums = [_zeros(factor) if want else None for factor, want in zip(factors, wanted, strict=True)]
     totals = Totals(sums[0], *sides(fixed.plan.backward, sums[1], sums[2]))
     for part in slices(rows, chain):
         add_gradients(Part(rows[part], upstream[part], None if into is None else into[part]), chain, totals)

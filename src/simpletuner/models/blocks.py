@@ -24,9 +24,13 @@ _MOST_SIZES = 256
 class BlockRunner(Generic[_E]):
     """The blocks of a model, and how they run. The numbers that come out do not depend on how."""
 
-    def __init__(self, blocks: Sequence[nn.Module], step: Step[_E], execution: Execution) -> None:
-        """``step`` runs one block. Raises ConfigError when more blocks are to be swapped than can be, ValueError when
-        they would not be recomputed one by one.
+    def __init__(
+        self, blocks: Sequence[nn.Module], step: Step[_E], execution: Execution, last: Step[_E] | None = None
+    ) -> None:
+        """``step`` runs one block, and ``last``, when it is given, the last one.
+
+        Raises ConfigError when more blocks are to be swapped than can be, ValueError when they would not be recomputed
+        one by one.
         """
         if execution.swapped and not (execution.recompute and execution.interval == 1):
             raise ValueError("swapped blocks are recomputed one by one: their weights leave before the backward pass")
@@ -34,7 +38,8 @@ class BlockRunner(Generic[_E]):
         self.swap = BlockSwap(blocks, execution.swapped) if execution.swapped else None
         self._blocks = blocks
         self._plain = step
-        self._step = step if execution.compiled is None else CompiledStep(step, execution.compiled)
+        self._step = _made(step, execution)
+        self._last = self._step if last is None else _made(last, execution)
         self._sizes: dict[tuple[object, ...], BlockBytes] = {}
 
     def __call__(self, hidden: Tensor, extra: _E) -> Tensor:
@@ -52,13 +57,14 @@ class BlockRunner(Generic[_E]):
         blocks, asked = len(self._blocks), self.execution
         if not asked.recompute or not torch.is_grad_enabled():
             return plain(blocks)
-        if asked.budget is None:
+        if asked.interval > 1:
             return by_interval(blocks, asked.interval)
         swapped = self.swap.order if self.swap else ()
         free = [index for index in range(blocks) if index not in swapped]
-        if not free:
-            return keeping(blocks, ())
-        return keeping(blocks, kept_blocks(blocks, free, self._size(free[-1], hidden, extra), asked.budget))
+        kept = {blocks - 1}.intersection(free)
+        if asked.budget is not None and free:
+            kept |= kept_blocks(blocks, free, self._size(free[-1], hidden, extra), asked.budget)
+        return keeping(blocks, kept)
 
     def move(self) -> AbstractContextManager[None]:
         """Inside the block the model may move to another device; swapped weights stay where they are."""
@@ -70,7 +76,8 @@ class BlockRunner(Generic[_E]):
             for index in range(group.start, group.stop):
                 if self.swap is not None:
                     self.swap.visit(index, hidden.device, _way(again=again))
-                hidden = self._step(self._blocks[index], hidden, extra)
+                step = self._last if index == len(self._blocks) - 1 else self._step
+                hidden = step(self._blocks[index], hidden, extra)
         return hidden
 
     def _size(self, index: int, hidden: Tensor, extra: _E) -> BlockBytes:
@@ -90,6 +97,10 @@ class BlockRunner(Generic[_E]):
         with attention_kernel(self.execution.attention):
             kept = saved_bytes(lambda: self._plain(block, entry, extra), weights)
         return BlockBytes(kept=max(kept, entry.nbytes), entry=entry.nbytes)
+
+
+def _made(step: Step[_E], execution: Execution) -> Step[_E]:
+    return step if execution.compiled is None else CompiledStep(step, execution.compiled)
 
 
 def _way(*, again: bool) -> Way:

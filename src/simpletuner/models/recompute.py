@@ -36,9 +36,12 @@ def plain(blocks: int) -> tuple[Group, ...]:
 
 
 def by_interval(blocks: int, interval: int) -> tuple[Group, ...]:
-    """Groups of ``interval`` blocks, each recomputed as one; the last may be shorter."""
+    """Groups of ``interval`` blocks, each recomputed as one; the last may be shorter, and keeps everything.
+
+    The backward pass begins with the last group, and would compute it again at once: keeping it takes no more memory.
+    """
     starts = range(0, blocks, interval)
-    return tuple(Group(start, min(start + interval, blocks), recomputed=True) for start in starts)
+    return tuple(Group(start, min(start + interval, blocks), recomputed=start + interval < blocks) for start in starts)
 
 
 def keeping(blocks: int, kept: Collection[int]) -> tuple[Group, ...]:

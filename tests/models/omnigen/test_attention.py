@@ -7,7 +7,7 @@ import torch
 from diffusers.models.transformers.transformer_omnigen import OmniGenBlock
 from torch import Tensor
 
-from simpletuner.models.omnigen.attention import Sequence, run_block, sequence_of
+from simpletuner.models.omnigen.attention import Sequence, run_block, run_last_block, sequence_of
 from simpletuner.models.omnigen.prompt import PromptRow, collate
 from simpletuner.models.omnigen.rotary import RotaryStore
 from tests.models.omnigen.tiny_model import random_omnigen
@@ -59,6 +59,20 @@ def test_a_block_and_its_gradient_are_diffusers(texts: list[int], images: list[i
     results = [run_block(block, hidden, found), theirs(block, hidden, found)]
     assert (results[0] - results[1]).abs().max() < 1e-6 * results[1].abs().max()
     ours, expected = (torch.autograd.grad(result, wanted, upstream) for result in results)
+    for one, other in zip(ours, expected, strict=True):
+        assert (one - other).abs().max() < 3e-6 * other.abs().max()
+
+
+@pytest.mark.parametrize(("texts", "images", "pictures"), CASES)
+def test_the_last_block_is_the_image_rows_of_a_block(texts: list[int], images: list[int], pictures: bool) -> None:
+    torch.manual_seed(0)
+    block, found = random_omnigen().layers[0], sequence(texts, images, pictures)
+    hidden = torch.randn(len(texts), found.text + max(images), WIDTH, requires_grad=True)
+    wanted = [hidden, *block.parameters()]
+    whole, rows = run_block(block, hidden, found)[:, found.text :], run_last_block(block, hidden, found)
+    assert (whole - rows).abs().max() < 1e-6 * whole.abs().max()
+    upstream = torch.randn_like(rows)
+    ours, expected = (torch.autograd.grad(result, wanted, upstream) for result in (rows, whole))
     for one, other in zip(ours, expected, strict=True):
         assert (one - other).abs().max() < 3e-6 * other.abs().max()
 

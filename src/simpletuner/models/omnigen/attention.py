@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import torch
 from diffusers.models.attention_processor import Attention
-from diffusers.models.normalization import RMSNorm
 from diffusers.models.transformers.transformer_omnigen import OmniGenBlock
 from torch import Tensor
-from torch.nn.functional import pad, rms_norm, scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from simpletuner.models.omnigen.gate import gated
+from simpletuner.models.omnigen.norm import normed
 from simpletuner.models.omnigen.prompt import PromptBatch, on_device, text_mask
 from simpletuner.models.omnigen.rotary import RotaryStore, RotaryTables
 
@@ -58,11 +58,9 @@ def key_mask(prompts: PromptBatch, image_lengths: tuple[int, ...]) -> Tensor | N
 
 def attend(attention: Attention, hidden: Tensor, sequence: Sequence) -> Tensor:
     """Self-attention of one block, (B, S, d) to (B, S, d), in two calls: text queries, then image queries."""
-    heads = (-1, hidden.shape[-1] // attention.heads)
-    query, key = attention.to_q(hidden).unflatten(-1, heads), attention.to_k(hidden).unflatten(-1, heads)
-    query, key = (turned.transpose(1, 2) for turned in sequence.rotary.rotate(query, key))
-    value = attention.to_v(hidden).unflatten(-1, heads).transpose(1, 2)
-    grouped = key.shape[1] != query.shape[1]
+    query = _turned(attention, attention.to_q(hidden), sequence)
+    key = _turned(attention, attention.to_k(hidden), sequence)
+    value = _heads(attention, attention.to_v(hidden)).transpose(1, 2)
     text = sequence.text
     of_text, of_image = query.split((text, query.shape[2] - text), dim=2)
     of_text = scaled_dot_product_attention(
@@ -71,9 +69,9 @@ def attend(attention: Attention, hidden: Tensor, sequence: Sequence) -> Tensor:
         value[:, :, :text],
         attn_mask=sequence.text_mask,
         is_causal=sequence.text_mask is None,
-        enable_gqa=grouped,
+        enable_gqa=key.shape[1] != query.shape[1],
     )
-    of_image = scaled_dot_product_attention(of_image, key, value, attn_mask=sequence.key_mask, enable_gqa=grouped)
+    of_image = _by_image(of_image, key, value, sequence)
     # Joined with heads behind tokens, the order in which kernels leave them and the next product wants them.
     mixed: Tensor = attention.to_out[0](
         torch.cat((of_text.transpose(1, 2), of_image.transpose(1, 2)), dim=1).flatten(2)
@@ -81,16 +79,43 @@ def attend(attention: Attention, hidden: Tensor, sequence: Sequence) -> Tensor:
     return mixed
 
 
-def _normed(norm: RMSNorm, hidden: Tensor) -> Tensor:
-    """The norm of diffusers by torch's own kernel, which wants one type."""
-    if hidden.dtype != norm.weight.dtype:
-        return norm(hidden)
-    return rms_norm(hidden, norm.weight.shape, norm.weight, norm.eps)
+def attend_by_image(attention: Attention, hidden: Tensor, sequence: Sequence) -> Tensor:
+    """The image rows (B, N, d) of :func:`attend`."""
+    query = _turned(attention, attention.to_q(hidden[:, sequence.text :]), sequence)
+    key = _turned(attention, attention.to_k(hidden), sequence)
+    value = _heads(attention, attention.to_v(hidden)).transpose(1, 2)
+    mixed: Tensor = attention.to_out[0](_by_image(query, key, value, sequence).transpose(1, 2).flatten(2))
+    return mixed
+
+
+def _heads(attention: Attention, states: Tensor) -> Tensor:
+    """(B, S, heads * D) to (B, S, heads, D)."""
+    return states.unflatten(-1, (-1, attention.to_q.out_features // attention.heads))
+
+
+def _turned(attention: Attention, states: Tensor, sequence: Sequence) -> Tensor:
+    """Queries or keys in their heads and turned, (B, heads, S, D)."""
+    return sequence.rotary.rotate(_heads(attention, states)).transpose(1, 2)
+
+
+def _by_image(query: Tensor, key: Tensor, value: Tensor, sequence: Sequence) -> Tensor:
+    return scaled_dot_product_attention(
+        query, key, value, attn_mask=sequence.key_mask, enable_gqa=key.shape[1] != query.shape[1]
+    )
 
 
 def run_block(block: OmniGenBlock, hidden: Tensor, sequence: Sequence) -> Tensor:
     """One block, (B, S, d) to (B, S, d)."""
-    hidden = hidden + attend(block.self_attn, _normed(block.input_layernorm, hidden), sequence)
-    gate_and_up = block.mlp.gate_up_proj(_normed(block.post_attention_layernorm, hidden))
+    return _fed(block, hidden + attend(block.self_attn, normed(block.input_layernorm, hidden), sequence))
+
+
+def run_last_block(block: OmniGenBlock, hidden: Tensor, sequence: Sequence) -> Tensor:
+    """The image rows (B, N, d) of :func:`run_block`: nothing reads the text behind the last block."""
+    attended = attend_by_image(block.self_attn, normed(block.input_layernorm, hidden), sequence)
+    return _fed(block, hidden[:, sequence.text :] + attended)
+
+
+def _fed(block: OmniGenBlock, hidden: Tensor) -> Tensor:
+    gate_and_up = block.mlp.gate_up_proj(normed(block.post_attention_layernorm, hidden))
     fed: Tensor = block.mlp.down_proj(gated(gate_and_up))
     return hidden + fed

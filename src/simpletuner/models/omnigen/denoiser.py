@@ -9,7 +9,7 @@ from torch import Tensor
 
 from simpletuner.models.blocks import BlockRunner
 from simpletuner.models.execution import Execution
-from simpletuner.models.omnigen.attention import Sequence, run_block
+from simpletuner.models.omnigen.attention import Sequence, run_block, run_last_block
 from simpletuner.models.omnigen.rotary import RotaryStore
 
 
@@ -18,7 +18,7 @@ class Running:
 
     def __init__(self, model: OmniGenTransformer2DModel, execution: Execution) -> None:
         """Raises ConfigError when ``execution`` asks for more than ``model`` can do."""
-        self.blocks: BlockRunner[Sequence] = BlockRunner(model.layers, run_block, execution)
+        self.blocks: BlockRunner[Sequence] = BlockRunner(model.layers, run_block, execution, last=run_last_block)
         self.rotary = RotaryStore(model.rope)
 
 

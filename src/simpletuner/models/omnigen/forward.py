@@ -34,7 +34,7 @@ def forward(
     image, image_lengths = image_tokens(model, latents, sizes)
     hidden, time = embed(model, image, clock, prompts)
     hidden = how.blocks(hidden, sequence_of(how.rotary, prompts, image_lengths))
-    patches = model.proj_out(model.norm_out(model.norm(hidden[:, -image.shape[1] :]), temb=time))
+    patches = model.proj_out(model.norm_out(model.norm(hidden), temb=time))
     return pictures(patches, height, width, model.config.patch_size, sizes)
 
 

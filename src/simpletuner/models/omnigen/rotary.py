@@ -26,9 +26,13 @@ class RotaryTables(NamedTuple):
     cos: Tensor
     sin: Tensor
 
-    def rotate(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotate query and key (B, S, heads, D) in float32 and give them back in their own types."""
-        turned: tuple[Tensor, Tensor] = _Rotation.apply(query, key, self.cos, self.sin)  # type: ignore[no-untyped-call]
+    def rotate(self, states: Tensor) -> Tensor:
+        """Rotate queries or keys (B, S, heads, D) in float32 and give them back in their own type.
+
+        Of fewer than S columns, they are the last ones.
+        """
+        start = self.cos.shape[1] - states.shape[1]
+        turned: Tensor = _Rotation.apply(states, self.cos[:, start:], self.sin[:, start:])  # type: ignore[no-untyped-call]
         return turned
 
 
@@ -36,14 +40,14 @@ class _Rotation(Function):
     """The gradient of a rotation is the rotation back, so nothing but the tables is kept for it."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        return _turned(query, cos, sin, 1), _turned(key, cos, sin, 1)
+        return _turned(states, cos, sin, 1)
 
     @staticmethod
-    def backward(ctx: Any, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
-        return _turned(query, cos, sin, -1), _turned(key, cos, sin, -1), None, None
+        return _turned(gradient, cos, sin, -1), None, None
 
 
 def _turned(states: Tensor, cos: Tensor, sin: Tensor, sign: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from benchmarks.timing import ROOT
 from simpletuner.adapters.lycoris import attach_lycoris
 from simpletuner.adapters.preset import resolve_preset
 from simpletuner.config.lycoris import LycorisConfig, parse_lycoris
+from simpletuner.config.optimizer import OptimizerConfig
 from simpletuner.core.batch import Batch
 from simpletuner.core.samples import SampleId, Use
 from simpletuner.models.execution import Execution
@@ -25,12 +26,15 @@ from simpletuner.models.omnigen.denoiser import OmniGenDenoiser
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import FACTS, TINY_FOLDER
 from simpletuner.precision.quantise import quantise
+from simpletuner.training.gradients import clip, measure
 from simpletuner.training.model import TrainedModel
+from simpletuner.training.optimizers import build_optimizer
 from simpletuner.training.step import row_losses
 
 RECIPE = ROOT / "tests" / "fixtures" / "document" / "lycoris_config.json"
 """The document's LoKr."""
 _TEXT_TOKENS = 58
+_RATE, _LIMIT = 1e-4, 0.01
 # Shitao/OmniGen-v1-diffusers, transformer/config.json; the two lists of factors only have to have the right length.
 _FULL: Mapping[str, Any] = {
     "hidden_size": 3072,
@@ -135,21 +139,19 @@ Losses = Callable[[Batch], Tensor]
 
 @dataclass
 class Step:
-    """A whole training step, repeatable: forward, backward, clip, AdamW. ``losses`` gives one loss a row."""
+    """A whole training step, repeatable: forward, backward, ``clip``, AdamW. ``losses`` gives one loss a row."""
 
     losses: Losses
     parameters: list[Parameter]
-    optimizer: torch.optim.Optimizer = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-4)
+    optimizer: torch.optim.Optimizer
+    clip: Callable[[list[Parameter]], object]
 
     def run(self, batch: Batch) -> Tensor:
         """The mean loss, after the update."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.losses(batch).mean()
         loss.backward()
-        torch.nn.utils.clip_grad_value_(self.parameters, 0.01)
+        self.clip(self.parameters)
         self.optimizer.step()
         return loss.detach()
 
@@ -161,10 +163,17 @@ def our_model(denoiser: nn.Module, device: torch.device, adapter_dtype: torch.dt
     return TrainedModel(OmniGen(), denoiser, adapter).to(device).train()
 
 
-def our_step(model: TrainedModel, device: torch.device, *, recompute: bool) -> Step:
+def our_step(model: TrainedModel, device: torch.device, execution: Execution) -> Step:
     """A step of ``model``."""
-    model.family.configure(model.denoiser, Execution(recompute=recompute))
-    return Step(lambda batch: row_losses(model, batch, device), list(model.trainable().values()))
+    model.family.configure(model.denoiser, execution)
+    parameters = list(model.trainable().values())
+    optimizer = build_optimizer(OptimizerConfig(optimizer="torch-adamw", learning_rate=_RATE), parameters, seed=0)
+    return Step(
+        lambda batch: row_losses(model, batch, device),
+        parameters,
+        optimizer,
+        lambda trained: clip(trained, "value", _LIMIT, measure(trained)),
+    )
 
 
 def reference_step(denoiser: nn.Module, device: torch.device, *, recompute: bool) -> Step:
@@ -190,7 +199,9 @@ def reference_step(denoiser: nn.Module, device: torch.device, *, recompute: bool
         predicted = denoiser(noisy.to(denoiser.dtype), 1 - sigma, *inputs).sample
         return (predicted.float() - (latents - noise)).square().flatten(1).mean(dim=1)
 
-    return Step(losses, list(network.parameters()))
+    parameters = list(network.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=_RATE)
+    return Step(losses, parameters, optimizer, lambda trained: torch.nn.utils.clip_grad_value_(trained, _LIMIT))
 
 
 class _Once:

@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmarks.omnigen import (
     FULL,
     TINY,
     Case,
+    Step,
     a_batch,
     full_denoiser,
     our_model,
@@ -30,6 +32,7 @@ from benchmarks.omnigen import (
     tiny_denoiser,
 )
 from benchmarks.timing import Crowd, Figures, alternated, ratio, repeated, surroundings
+from simpletuner.models.execution import Compile, Execution
 from simpletuner.training.model import TrainedModel
 
 TINY_CASES = (Case(64, 24), Case(64, 4), Case(64, 4, recompute=False), Case(128, 8), Case(256, 4))
@@ -49,19 +52,26 @@ def tiny_steps(rounds: int, cases: Sequence[Case] = TINY_CASES) -> Figures:
 def _compared(case: Case, rounds: int) -> Figures:
     _log.info("tiny %s ...", case.name)
     batch = a_batch(case)
-    ours = our_step(our_model(tiny_denoiser(), _CPU, torch.float32), _CPU, recompute=case.recompute)
+    ours, compiled = (_our_tiny(Execution(recompute=case.recompute, compiled=how)) for how in (None, Compile()))
     reference = reference_step(tiny_denoiser(), _CPU, recompute=case.recompute)
     losses = [(float(ours.run(batch)), float(reference.run(batch))) for _ in range(3)]
-    taken = alternated({"ours": lambda: ours.run(batch), "reference": lambda: reference.run(batch)}, rounds)
+    works = {"ours": ours, "reference": reference, "compiled": compiled}
+    taken = alternated({name: partial(step.run, batch) for name, step in works.items()}, rounds, warm_up=1)
     rate = floors_of(_CPU, torch.float32).rate
     return {
         **taken["ours"].figures("our_seconds"),
         **taken["reference"].figures("reference_seconds"),
+        **taken["compiled"].figures("our_compiled_seconds"),
         "steps_to_reference": ratio(taken["reference"], taken["ours"]),
+        "compiled_steps_to_reference": ratio(taken["reference"], taken["compiled"]),
         "floor_seconds": operations(TINY, case) / rate,
         "losses": losses,
         "largest_relative_loss_difference": max(abs(one - other) / other for one, other in losses),
     }
+
+
+def _our_tiny(execution: Execution) -> Step:
+    return our_step(our_model(tiny_denoiser(), _CPU, torch.float32), _CPU, execution)
 
 
 def full_steps(device: torch.device, rounds: int, cases: Sequence[Case], preset: str, blocks: int) -> Figures:
@@ -86,7 +96,7 @@ def _alone(case: Case, model: TrainedModel, possible: float, rounds: int) -> Fig
 
 
 def _measured(case: Case, model: TrainedModel, device: torch.device, possible: float, rounds: int) -> Figures:
-    step, batch = our_step(model, device, recompute=case.recompute), a_batch(case)
+    step, batch = our_step(model, device, Execution(recompute=case.recompute)), a_batch(case)
     card: Any = torch.cuda if device.type == "cuda" else None
     if card:
         card.reset_peak_memory_stats(device)

@@ -77,11 +77,12 @@ def sides(order: Order, w2: Tensor | None, w2_b: Tensor | None) -> tuple[Tensor 
 
 def slices(rows: Tensor, chain: Chain) -> Iterator[slice]:
     """Tokens in turn: few at a time on a CPU, all at once on a card, whose kernels are better the larger they are."""
-    step = max(1, len(rows))
+    count = rows.shape[0]
+    step = max(1, count)
     if rows.device.type == "cpu" and not torch.compiler.is_compiling():
         tokens = min(SLICE_TOKENS, SLICE_NUMBERS // (max(chain.small.shape) * chain.width))
         step = max(1, tokens * torch.get_num_threads())
-    for start in range(0, len(rows), step):
+    for start in range(0, count, step):
         yield slice(start, start + step)
 
 
@@ -89,22 +90,23 @@ def add_branch(outputs: Tensor, rows: Tensor, chain: Chain) -> None:
     """Add the branch of ``rows`` (n, in) to ``outputs`` (n, out)."""
     before = _before(rows, chain)
     if chain.left is None:
-        outputs.view(len(rows), len(chain.small), -1).baddbmm_(_repeated(chain.small, rows), before)
+        outputs.view(rows.shape[0], chain.small.shape[0], -1).baddbmm_(_repeated(chain.small, rows), before)
         return
     after = torch.bmm(_repeated(chain.small, rows), before).flatten(0, 1)
-    outputs.view(len(after), -1).addmm_(after, chain.left.T)
+    outputs.view(after.shape[0], -1).addmm_(after, chain.left.T)
 
 
 def _before(rows: Tensor, chain: Chain) -> Tensor:
     """What ``small`` is multiplied with: (n, in1, width)."""
     groups = chain.small.shape[1]
-    grouped = rows.view(len(rows) * groups, -1)
-    return (grouped if chain.right is None else grouped @ chain.right.T).view(len(rows), groups, -1)
+    if chain.right is None:
+        return rows.view(rows.shape[0], groups, -1)
+    return (rows.view(rows.shape[0] * groups, -1) @ chain.right.T).view(rows.shape[0], groups, -1)
 
 
 def _repeated(small: Tensor, rows: Tensor) -> Tensor:
     """``small`` once for each token, without a copy."""
-    return small.expand(len(rows), -1, -1)
+    return small.expand(rows.shape[0], -1, -1)
 
 
 def add_gradients(part: Part, chain: Chain, totals: Totals) -> None:
@@ -119,14 +121,14 @@ def add_gradients(part: Part, chain: Chain, totals: Totals) -> None:
         return
     outer = torch.bmm(_repeated(chain.small.T, part.rows), inner).flatten(0, 1)
     if totals.right is not None:
-        _add_product(totals.right, outer.T, part.rows.view(len(outer), -1))
+        _add_product(totals.right, outer.T, part.rows.view(outer.shape[0], -1))
     if part.into is not None:
-        part.into.view(len(outer), -1).addmm_(outer, chain.right)
+        part.into.view(outer.shape[0], -1).addmm_(outer, chain.right)
 
 
 def _inner_gradient(part: Part, before: Tensor, chain: Chain, total: Tensor | None) -> Tensor:
     """The gradient (n, out1, width) of ``small`` times ``before``; that of ``left`` is added to ``total``."""
-    tokens, groups = len(part.rows), len(chain.small)
+    tokens, groups = part.rows.shape[0], chain.small.shape[0]
     if chain.left is None:
         return part.upstream.view(tokens, groups, -1)
     grouped = part.upstream.view(tokens * groups, -1)

@@ -22,6 +22,7 @@ from simpletuner.config.optimizer import OptimizerConfig
 from simpletuner.core.batch import Batch
 from simpletuner.core.samples import SampleId, Use
 from simpletuner.models.execution import Execution
+from simpletuner.models.loading import quiet_diffusers
 from simpletuner.models.omnigen.denoiser import OmniGenDenoiser
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import FACTS, TINY_FOLDER
@@ -36,7 +37,7 @@ RECIPE = ROOT / "tests" / "fixtures" / "document" / "lycoris_config.json"
 _TEXT_TOKENS = 58
 _RATE, _LIMIT = 1e-4, 0.01
 # Shitao/OmniGen-v1-diffusers, transformer/config.json; the two lists of factors only have to have the right length.
-_FULL: Mapping[str, Any] = {
+FULL_CONFIG: Mapping[str, Any] = {
     "hidden_size": 3072,
     "num_attention_heads": 32,
     "num_key_value_heads": 32,
@@ -101,8 +102,8 @@ def tiny_denoiser() -> nn.Module:
 
 def full_denoiser(device: torch.device, dtype: torch.dtype, blocks: int = 32) -> OmniGenDenoiser:
     """The full size with random weights as large as training leaves them, made on ``device``."""
-    options = {**_FULL, "num_layers": blocks}
-    with torch.device("meta"):
+    options = {**FULL_CONFIG, "num_layers": blocks}
+    with torch.device("meta"), quiet_diffusers():
         model = OmniGenDenoiser(**options).to(dtype)
     positions = OmniGenDenoiser(**{**options, "num_layers": 0}).patch_embedding.pos_embed
     model = model.to_empty(device=device)

@@ -49,6 +49,10 @@ def test_figures_of_the_full_size_on_a_cpu() -> None:
     assert found["peak_gigabytes"] is None
 
 
+# What inductor imports, and how torch's compiler makes the context of a function.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.needs("g++")
 @pytest.mark.long
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / "step.json"

@@ -35,7 +35,7 @@ phase format "$python" -m ruff format --check --quiet .
 phase types "$python" -m mypy
 phase floors "$VENV/bin/lint-imports"
 phase spelling "$python" -m codespell_lib src tests docs scripts benchmarks -- *.md *.sh *.toml
-phase tests "$python" -m pytest -n "$workers" --dist loadfile --durations 10 --durations-min 1 "$@"
+phase tests "$python" -m pytest -n "$workers" --dist loadfile --no-loadscope-reorder --durations 10 --durations-min 1 "$@"
 
 printf '\n== summary\n'
 printf '%s\n' "${summary[@]}"

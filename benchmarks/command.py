@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.checking import checking
@@ -17,9 +15,10 @@ from benchmarks.filling import filling
 from benchmarks.loader import loader
 from benchmarks.million import million
 from benchmarks.mixing import mixing
+from benchmarks.report import a_parser, log_to_screen, measure_all
 from benchmarks.setting import Setting
 from benchmarks.start import start
-from benchmarks.timing import Crowd, Figures, surroundings
+from benchmarks.timing import Figures
 
 _QUICK = Setting(Path(), sizes=(200,), rows=2_000, photos=40, encoded=8, rounds=1)
 _log = logging.getLogger("benchmarks")
@@ -39,46 +38,19 @@ MEASUREMENTS: dict[str, Callable[[Setting], Figures]] = {
 }
 
 
-def measure(setting: Setting, names: Sequence[str]) -> Figures:
-    """The figures of the measurements ``names``, and what each of them was taken on."""
-    figures: Figures = {}
-    for name in names:
-        _log.info("%s ...", name)
-        crowd, began = Crowd(), time.monotonic()
-        made_on = surroundings()
-        found = MEASUREMENTS[name](setting)
-        figures[name] = {"made_on": {**made_on, "cores_that_others_kept_busy": round(crowd.cores(), 2)}, **found}
-        _log.info("%s: %.0f s", name, time.monotonic() - began)
-    return figures
-
-
 def main(words: Sequence[str] | None = None) -> None:
     """Read the command line, measure, write, tidy up."""
     given = _parser().parse_args(words)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_screen()
     made = Path(tempfile.mkdtemp(prefix="bench-", dir=given.work))
+    setting = _setting(given, made)
     try:
-        figures = measure(_setting(given, made), given.only or list(MEASUREMENTS))
+        measure_all({name: partial(MEASUREMENTS[name], setting) for name in given.only or MEASUREMENTS}, given.json)
     finally:
         if given.keep:
             _log.info("kept %s", made)
         else:
             shutil.rmtree(made)
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(_text({**_read(given.json), **figures}), encoding="utf-8")
-    else:
-        sys.stdout.write(_text(figures))
-
-
-def _read(file: Path) -> Figures:
-    """What an earlier run wrote; what is measured now takes its place."""
-    found: Figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return found
-
-
-def _text(figures: Figures) -> str:
-    return json.dumps({name: figures[name] for name in MEASUREMENTS if name in figures}, indent=2) + "\n"
 
 
 def _setting(given: argparse.Namespace, made: Path) -> Setting:
@@ -99,9 +71,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
+    parser = a_parser("data", __doc__)
     add = parser.add_argument
-    add("--json", type=Path, nargs="?", help="where to write the figures, among those there (the screen)")
     add("--only", nargs="+", choices=list(MEASUREMENTS), metavar="NAME", help=f"some of {', '.join(MEASUREMENTS)}")
     add("--sizes", type=_numbers, metavar="N,N,...", help="numbers of tiny pictures (1000,10000,100000)")
     add("--rows", type=int, help="rows of the synthetic index (1000000)")

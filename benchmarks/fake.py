@@ -18,8 +18,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from benchmarks.omnigen import FULL_CONFIG, Case, Step, a_batch, recipe
 from benchmarks.timing import Figures
-from simpletuner.adapters import lokr_chain
-from simpletuner.adapters.lycoris import attach_lycoris
+from simpletuner.adapters.lokr import chain as lokr_chain
+from simpletuner.adapters.lycoris.adapter import attach_lycoris
 from simpletuner.models.execution import Execution
 from simpletuner.models.loading import quiet_diffusers
 from simpletuner.models.omnigen.denoiser import OmniGenDenoiser

@@ -14,7 +14,7 @@ from benchmarks.setting import Setting
 from benchmarks.start import quiet
 from benchmarks.timing import Figures, alternated, processor_ratio, ratio
 from benchmarks.trees import photos, write_run
-from simpletuner.assemble.survey import around_of, survey
+from simpletuner.assemble.data.survey import around_of, survey
 from simpletuner.config.load import LoadedRun
 from simpletuner.data.cache.decode import picture_pixels
 from simpletuner.data.cache.fill import FillSettings, LatentCache, fill_latents
@@ -26,7 +26,7 @@ from simpletuner.models.family import Codec, MemorySaving
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import FACTS, TINY_FOLDER
 
-_CASES = ((64, 80, 4), (64, 80, 16), (256, 320, 4), (256, 512, 4))
+_CASES = ((64, 80, 4), (64, 80, 16), (256, 320, 4), (256, 512, 4), (512, 768, 4))
 """Edges in px, that of training and that of the files, and `vae_batch_size`."""
 _WORKERS = 8
 _SEED = 42

@@ -13,10 +13,10 @@ from benchmarks.setting import Setting
 from benchmarks.start import quiet
 from benchmarks.timing import Figures, alternated
 from benchmarks.trees import photos, write_run
-from simpletuner.assemble.datasets import Sources, TrainingData, prepare_data
-from simpletuner.assemble.network import build_model
-from simpletuner.assemble.run import load_codec
+from simpletuner.assemble.data.datasets import Sources, TrainingData, prepare_data
+from simpletuner.assemble.parts import load_codec
 from simpletuner.assemble.stage import Stage, ranks_of, set_stage
+from simpletuner.assemble.training.network import build_model
 from simpletuner.assemble.weights import choose_weights
 from simpletuner.core.samples import Use
 from simpletuner.models.family import TextReader
@@ -91,7 +91,7 @@ def _bench(setting: Setting, edge: int, batch: int) -> _Bench:
     weights = choose_weights(loaded, stage.family.facts)
     text = stage.family.load_text(weights.source, builtin_negative=weights.builtin_negative)
     sources = Sources(load_codec(stage, weights.source), text, stage.seed, stage.family.facts.longest_edge)
-    data = prepare_data(loaded, sources, ranks_of(stage.accelerator), quiet)
+    data = prepare_data(loaded, sources, ranks_of(stage.processes), quiet)
     model = build_model(stage, weights.source).model
     slices = [uses for update in data.plan(0) for uses in data.slices(update) if len(uses) == batch]
     return _Bench(data, _maker(stage, data, text), model, slices)
@@ -102,6 +102,7 @@ def _maker(stage: Stage, data: TrainingData, text: TextReader) -> BatchMaker:
         seed=stage.seed,
         latents=data.latents,
         masks=data.masks,
+        references=data.references,
         captions=data.captions,
         tokens=data.tokens,
         unconditional=text.unconditional(),
@@ -118,7 +119,7 @@ def _parts(bench: _Bench) -> dict[str, Callable[[Use], Any]]:
         "draw_latent": lambda use: draws.latents(seed, use, posterior),
         "draw_noise": lambda use: draws.noise(seed, use, shape),
         "draw_sigma": lambda use: draws.sigma(seed, use),
-        "caption_and_tokens": lambda use: data.tokens(draws.caption(seed, use, data.captions(use))),
+        "caption_and_tokens": lambda use: data.tokens(draws.caption(seed, use, data.captions(use)), 0),
         "mask": data.masks,
     }
 

@@ -7,27 +7,24 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import torch
 from lycoris.modules.lokr import LokrModule
 from torch import Tensor, nn
 
 from benchmarks.floors import Floors, floors_of
-from benchmarks.timing import Crowd, Figures, Work, alternated, processor_ratio, ratio, surroundings
-from simpletuner.adapters.lokr import LokrBranch
-from simpletuner.adapters.lokr_plan import Cost, backward_cost, forward_cost, plan
-from simpletuner.adapters.lokr_size import lokr_shape
+from benchmarks.report import a_parser, card, log_to_screen, measure_all
+from benchmarks.timing import Figures, Work, alternated, processor_ratio, ratio
+from simpletuner.adapters.lokr.plan import Cost, backward_cost, forward_cost, merging_pays, plan
+from simpletuner.adapters.lokr.size import lokr_shape
+from simpletuner.adapters.lycoris.lokr import LokrBranch
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # Above every rank: the large factor stays whole, as in the document.
 _RANK = 10_000
-_log = logging.getLogger("benchmarks")
 
 
 @dataclass(frozen=True)
@@ -43,12 +40,13 @@ class Layer:
         """As in ``3072x16384_by_8``: in, out, factor."""
         return f"{self.in_features}x{self.out_features}_by_{self.factor}"
 
-    @property
-    def cost(self) -> Cost:
-        """What the branch adds for a token, forward and backward, in the orders that we choose."""
+    def cost(self, tokens: int, *, merges: bool) -> Cost:
+        """What the branch adds, forward and backward, in the orders that we choose; with ``merges`` where that pays."""
         shape = lokr_shape(self.out_features, self.in_features, self.factor)
         chosen = plan(shape)
-        return forward_cost(shape, chosen.forward) + backward_cost(shape, chosen.backward)
+        merged = merges and merging_pays(shape, chosen.forward, tokens)
+        forward = Cost(self.in_features * self.out_features) if merged else forward_cost(shape, chosen.forward) * tokens
+        return forward + backward_cost(shape, chosen.backward) * tokens
 
     @property
     def base_multiply_adds(self) -> int:
@@ -72,7 +70,7 @@ class Setting:
 
 
 class _OurLokr(LokrBranch, LokrModule):
-    """What `adapters/lycoris.py` lays over a layer."""
+    """What `adapters/lycoris/adapter.py` lays over a layer."""
 
 
 class _Bench:
@@ -141,29 +139,35 @@ def _laid(kind: type[LokrModule], weight: Tensor, layer: Layer, *, branch: bool)
     return adapter
 
 
+def type_name(dtype: torch.dtype) -> str:
+    """As in ``float32``."""
+    return str(dtype).removeprefix("torch.")
+
+
 def measured(layer: Layer, setting: Setting, floors: Floors) -> Figures:
     """Seconds of each, their ratios, how far the gradients are apart, and what the layer cannot be faster than."""
     bench = _Bench(layer, setting)
-    taken = alternated(bench.works(), setting.rounds, warm_up=1)
-    ours = taken["lokr"]
+    times = alternated(bench.works(), setting.rounds, warm_up=1)
+    ours = times["lokr"]
     figures = {
+        "floors": floors.figures(),
         "tokens": setting.tokens,
-        "dtype": str(setting.dtype).removeprefix("torch."),
+        "dtype": type_name(setting.dtype),
         "threads": torch.get_num_threads(),
         "rounds": setting.rounds,
-        "ratio_to_frozen": ratio(ours, taken["frozen"]),
-        "ratio_to_lycoris": ratio(ours, taken["lycoris"]),
-        "ratio_to_lycoris_bypass": ratio(ours, taken["lycoris_bypass"]),
-        "lycoris_to_frozen": ratio(taken["lycoris"], taken["frozen"]),
-        "lycoris_bypass_to_frozen": ratio(taken["lycoris_bypass"], taken["frozen"]),
+        "ratio_to_frozen": ratio(ours, times["frozen"]),
+        "ratio_to_lycoris": ratio(ours, times["lycoris"]),
+        "ratio_to_lycoris_bypass": ratio(ours, times["lycoris_bypass"]),
+        "lycoris_to_frozen": ratio(times["lycoris"], times["frozen"]),
+        "lycoris_bypass_to_frozen": ratio(times["lycoris_bypass"], times["frozen"]),
         "gradient_difference_to_lycoris": bench.difference("lycoris"),
         "gradient_difference_to_lycoris_bypass": bench.difference("lycoris_bypass"),
         **floor_figures(layer, setting, floors, ours.median),
     }
     if torch.get_num_threads() == 1 and setting.device.type == "cpu":
-        figures["ratio_to_frozen_of_processor_time"] = processor_ratio(ours, taken["frozen"])
-    for name, times in taken.items():
-        figures |= times.figures(f"{name}_seconds")
+        figures["ratio_to_frozen_of_processor_time"] = processor_ratio(ours, times["frozen"])
+    for name, found in times.items():
+        figures |= found.figures(f"{name}_seconds")
     return figures
 
 
@@ -172,12 +176,13 @@ def floor_figures(layer: Layer, setting: Setting, floors: Floors, seconds: float
 
     At the least inputs, outputs and their gradients are read or written once, inputs twice, and the weight twice.
     """
-    multiply_adds = setting.tokens * (layer.base_multiply_adds + layer.cost.multiply_adds)
+    merges = setting.device.type == "cpu" and setting.dtype == torch.float32
+    base, added = setting.tokens * layer.base_multiply_adds, layer.cost(setting.tokens, merges=merges).multiply_adds
     numbers = setting.tokens * (3 * layer.in_features + 2 * layer.out_features) + layer.base_multiply_adds
     moved = numbers * setting.dtype.itemsize
-    by_rate, by_bytes = 2 * multiply_adds / floors.rate, moved / floors.bandwidth
+    by_rate, by_bytes = 2 * (base + added) / floors.rate, moved / floors.bandwidth
     return {
-        "ratio_to_frozen_by_multiply_adds": 1 + layer.cost.multiply_adds / layer.base_multiply_adds,
+        "ratio_to_frozen_by_multiply_adds": 1 + added / base,
         "floor_seconds_by_rate": by_rate,
         "floor_seconds_by_bytes": by_bytes,
         "bytes": moved,
@@ -186,55 +191,29 @@ def floor_figures(layer: Layer, setting: Setting, floors: Floors, seconds: float
     }
 
 
-def measure(layers: Sequence[Layer], setting: Setting) -> Figures:
-    """Every layer, and what it was taken on, under a name that says layer, tokens, type and device."""
-    figures: Figures = {}
+def works(layers: Sequence[Layer], setting: Setting) -> dict[str, Callable[[], Figures]]:
+    """Every layer, under a name that says layer, tokens, type and device."""
     floors = floors_of(setting.device, setting.dtype) if layers else Floors(0, 0)
-    for layer in layers:
-        _log.info("%s ...", layer.name)
-        crowd, made_on = Crowd(), surroundings()
-        found = measured(layer, setting, floors)
-        made_on |= {"cores_that_others_kept_busy": round(crowd.cores(), 2), **_card(setting.device)}
-        name = f"{layer.name}_{setting.tokens}_tokens_{found['dtype']}_{setting.device.type}"
-        figures[name] = {"made_on": made_on, "floors": floors.figures(), **found}
-    return figures
-
-
-def _card(device: torch.device) -> Figures:
-    return {"card": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
+    end = f"{setting.tokens}_tokens_{type_name(setting.dtype)}_{setting.device.type}"
+    return {f"{layer.name}_{end}": partial(measured, layer, setting, floors) for layer in layers}
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Read the command line, measure, write."""
     given = _parser().parse_args(words)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_screen()
     if given.threads:
         torch.set_num_threads(given.threads)
     usual, tokens, rounds = (_QUICK, 24, 1) if given.quick else (LAYERS, 1100, 7)
     where = torch.device(given.device), _TYPES[given.dtype]
     setting = Setting(*where, given.tokens or tokens, given.rounds or rounds)
-    figures = measure([layer for layer in usual if not given.only or layer.name in given.only], setting)
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(_text({**_read(given.json), **figures}), encoding="utf-8")
-    else:
-        sys.stdout.write(_text(figures))
-
-
-def _read(file: Path) -> Figures:
-    """What an earlier run wrote; what is measured now takes its place."""
-    found: Figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return found
-
-
-def _text(figures: Mapping[str, object]) -> str:
-    return json.dumps(figures, indent=2) + "\n"
+    chosen = [layer for layer in usual if not given.only or layer.name in given.only]
+    measure_all(works(chosen, setting), given.json, **card(setting.device))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lokr", description=__doc__)
+    parser = a_parser("lokr", __doc__)
     add = parser.add_argument
-    add("--json", type=Path, nargs="?", help="where to write the figures, among those there (the screen)")
     add("--only", nargs="+", choices=[layer.name for layer in LAYERS], metavar="NAME", help="some of the layers")
     add("--device", default="cpu", help="cpu or cuda (cpu)")
     add("--dtype", choices=list(_TYPES), default="fp32", help="type of weights, factors and activations (fp32)")

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.timing import Figures, alternated, ratio, surroundings
-from simpletuner.adapters.lycoris import attach_lycoris
-from simpletuner.config.find import example_folder
-from simpletuner.config.lycoris import read_lycoris
+from simpletuner.adapters.lycoris.adapter import attach_lycoris
+from simpletuner.config.files.lycoris import read_lycoris
+from simpletuner.config.reading.find import example_folder
 from simpletuner.core.batch import Latents
 from simpletuner.core.samples import SampleId, Use
 from simpletuner.models.omnigen.family import OmniGen
@@ -51,8 +51,9 @@ class _Bench:
             seed=0,
             latents=self._latents,
             masks=lambda _use: None,
+            references=lambda _use: (),
             captions=lambda _use: ("a",),
-            tokens=lambda _caption: torch.arange(3, 3 + _TEXT_TOKENS),
+            tokens=lambda _caption, _pictures: torch.arange(3, 3 + _TEXT_TOKENS),
             unconditional=torch.tensor([1]),
             dropout=0.0,
         )

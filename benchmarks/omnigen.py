@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from benchmarks.timing import ROOT
-from simpletuner.adapters.lycoris import attach_lycoris
-from simpletuner.adapters.preset import resolve_preset
-from simpletuner.config.lycoris import LycorisConfig, parse_lycoris
-from simpletuner.config.optimizer import OptimizerConfig
-from simpletuner.core.batch import Batch
+from simpletuner.adapters.lycoris.adapter import attach_lycoris
+from simpletuner.adapters.lycoris.preset import resolve_preset
+from simpletuner.config.files.lycoris import LycorisConfig, parse_lycoris
+from simpletuner.config.sections.optimizer import OptimizerConfig
+from simpletuner.core.batch import Batch, Prompt
 from simpletuner.core.samples import SampleId, Use
 from simpletuner.models.execution import Execution
 from simpletuner.models.loading import quiet_diffusers
@@ -131,7 +131,7 @@ def a_batch(case: Case) -> Batch:
         latents=latents,
         noise=noise,
         sigma=torch.rand(case.batch, generator=draws),
-        prompts=tuple(torch.randint(3, 2000, (case.batch, _TEXT_TOKENS), generator=draws)),
+        prompts=tuple(Prompt(ids) for ids in torch.randint(3, 2000, (case.batch, _TEXT_TOKENS), generator=draws)),
     )
 
 
@@ -228,6 +228,6 @@ def _first_values(denoiser: nn.Module) -> dict[str, Tensor]:
 
 def _collated(batch: Batch, device: torch.device) -> tuple[Any, ...]:
     height, width = (edge * 8 for edge in batch.latents.shape[-2:])
-    rows = [{"input_ids": ids.tolist(), "pixel_values": None, "image_sizes": None} for ids in batch.prompts]
+    rows = [{"input_ids": prompt.ids.tolist(), "pixel_values": None, "image_sizes": None} for prompt in batch.prompts]
     ids, positions, mask, _, _, sizes = OmniGenCollator().process_mllm_input(rows, [[height, width]] * len(rows))
     return ids.to(device), [], sizes, mask.to(device), positions.to(device)

@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.setting import Setting
 from benchmarks.timing import Figures, Opens, Times, repeated, seconds_of
 from benchmarks.trees import small_tree, write_run
-from simpletuner.assemble.survey import Around, Surveyed, around_of, calendar_of, index_path, survey
+from simpletuner.assemble.data.survey import Around, Surveyed, around_of, calendar_of, index_path, survey
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.batch import Latents
 from simpletuner.core.events import Event

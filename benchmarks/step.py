@@ -7,12 +7,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,7 +28,8 @@ from benchmarks.omnigen import (
     reference_step,
     tiny_denoiser,
 )
-from benchmarks.timing import Crowd, Figures, alternated, ratio, repeated, surroundings
+from benchmarks.report import a_parser, card, log_to_screen, measure_all
+from benchmarks.timing import Figures, alternated, ratio, repeated
 from simpletuner.models.execution import Compile, Execution
 from simpletuner.training.model import TrainedModel
 
@@ -120,33 +118,24 @@ def _measured(case: Case, model: TrainedModel, device: torch.device, possible: f
 def main(words: Sequence[str] | None = None) -> None:
     """Read the command line, measure, write."""
     given = _parser().parse_args(words)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_screen()
     if given.threads:
         torch.set_num_threads(given.threads)
-    crowd, made_on = Crowd(), surroundings()
-    figures = _figures(given)
-    busy = {"cores_that_others_kept_busy": round(crowd.cores(), 2)}
-    text = json.dumps({"made_on": {**made_on, **busy}, **figures}, indent=2) + "\n"
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
+    measure_all(_works(given), given.json, **card(torch.device(given.device)))
 
 
-def _figures(given: argparse.Namespace) -> Figures:
+def _works(given: argparse.Namespace) -> dict[str, Callable[[], Figures]]:
+    """What is measured, by the name of its figures."""
     if given.size == "tiny":
-        return {"tiny": tiny_steps(given.rounds, TINY_CASES[1:2] if given.quick else TINY_CASES)}
-    device = torch.device(given.device)
-    cases = FULL_CASES[:1] if given.quick else FULL_CASES
+        return {"tiny": partial(tiny_steps, given.rounds, TINY_CASES[1:2] if given.quick else TINY_CASES)}
+    device, cases = torch.device(given.device), FULL_CASES[:1] if given.quick else FULL_CASES
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "full": {name: full_steps(device, given.rounds, cases, name, given.blocks) for name in given.formats},
+        f"full_{name}": partial(full_steps, device, given.rounds, cases, name, given.blocks) for name in given.formats
     }
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
+    parser = a_parser("step", __doc__)
     add = parser.add_argument
     add("--size", choices=("tiny", "full"), default="tiny", help="the bundled model, or OmniGen v1's size (tiny)")
     add("--device", default="cpu", help="where the full size runs: cuda, or cpu for a few blocks (cpu)")
@@ -155,7 +144,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=9, help="steps of each kind; medians are told (9)")
     add("--threads", type=int, help="torch's threads (OMP_NUM_THREADS, else one a core)")
     add("--quick", action="store_true", help="one case only, to see that it works")
-    add("--json", type=Path, nargs="?", help="where to write the figures (the screen)")
     return parser
 
 

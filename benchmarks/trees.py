@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from simpletuner.config.find import Selection, example_folder
 from simpletuner.config.load import LoadedRun, load_run
+from simpletuner.config.reading.find import Selection, example_folder
 
 _EXAMPLE = example_folder("emoji-style")
 _DISTINCT = 200

@@ -10,8 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from simpletuner.adapters.lycoris import attach_lycoris
-from simpletuner.config.lycoris import read_lycoris
+from simpletuner.adapters.lycoris.adapter import attach_lycoris
+from simpletuner.config.files.lycoris import read_lycoris
+from simpletuner.core.batch import Prompt
 from simpletuner.models.family import MemorySaving
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.training.model import TrainedModel
@@ -35,7 +36,7 @@ def open_studio(base: Path, trained: Path | None = None, strength: float = 1.0) 
 
 
 def _at_strength(model: TrainedModel, strength: float) -> Predict:
-    def predict(noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
+    def predict(noisy: Tensor, sigma: Tensor, prompts: Sequence[Prompt]) -> Tensor:
         with model.strength(strength):
             velocity: Tensor = model(noisy, sigma, prompts)
         return velocity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import shutil
 from collections import Counter
@@ -19,7 +20,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 settings.register_profile("house", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("house")
 
+_WHOLE_RUNS = Path(__file__).parent / "runs"
 _MISSING = "needs the program "
+_PACKAGES = {
+    "deepspeed": "pip install -c constraints.txt '.[deepspeed]'",
+    "mkdocs": "pip install -c constraints.txt '.[docs]'",
+}
 _SPELLINGS = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
 
 
@@ -29,7 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the long forms unless asked for."""
+    """Leave out the long forms unless asked for; whole runs come first, or one worker ends alone with a slow file."""
+    items.sort(key=lambda item: _WHOLE_RUNS not in item.path.parents)
     if config.getoption("--all"):
         return
     long = [item for item in items if item.get_closest_marker("long")]
@@ -38,7 +45,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_installed(tool: str) -> bool:
-    """Whether a system program is there, under any of its usual names."""
+    """Whether a system program is there, under any of its usual names, or a package that is not for every machine."""
+    if tool in _PACKAGES:
+        return importlib.util.find_spec(tool) is not None
     return any(shutil.which(name) for name in _SPELLINGS.get(tool, (tool,)))
 
 
@@ -69,4 +78,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
     tools = Counter(reason.partition(_MISSING)[2] for reason in reasons if _MISSING in reason)
     for tool, count in sorted(tools.items()):
-        terminalreporter.write_line(f"{count} skipped because {tool} is not installed (apt install {tool})")
+        terminalreporter.write_line(
+            f"{count} skipped because {tool} is not installed ({_PACKAGES.get(tool, f'apt install {tool}')})"
+        )

@@ -21,10 +21,10 @@ from simpletuner.adapters.initial import (
     read_average,
     start_from,
 )
-from simpletuner.adapters.lycoris import LycorisAdapter, attach_lycoris
-from simpletuner.adapters.settled import places
+from simpletuner.adapters.lycoris.adapter import LycorisAdapter, attach_lycoris
+from simpletuner.adapters.lycoris.settled import places
 from simpletuner.core.errors import ConfigError
-from tests.adapters.test_lycoris import ALIASES, METHODS, name_of, plain, rows, train
+from tests.adapters.lycoris.test_adapter import ALIASES, METHODS, name_of, plain, rows, train
 from tests.models.omnigen.tiny_model import random_omnigen
 
 PATHS = [place.path for place in places(random_omnigen())]

@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from simpletuner.adapters.lycoris.preset import class_shares
 from simpletuner.adapters.peft import PeftAdapter, attach_lora
-from simpletuner.adapters.preset import class_shares
 from simpletuner.adapters.targets import LoraSettings
+from simpletuner.core.batch import Prompt
 from simpletuner.core.errors import ConfigError, DataError
 from simpletuner.models.execution import Execution
 from simpletuner.models.omnigen.family import OmniGen
@@ -55,7 +56,7 @@ def velocity(model: OmniGenTransformer2DModel) -> Tensor:
     """What the family predicts for two rows of different length."""
     draws = torch.Generator().manual_seed(2)
     noisy = torch.randn(2, 4, 8, 8, generator=draws)
-    prompts = [torch.randint(3, 2000, (length,), generator=draws) for length in (5, 9)]
+    prompts = [Prompt(torch.randint(3, 2000, (length,), generator=draws)) for length in (5, 9)]
     return OmniGen().predict_velocity(model, noisy, torch.tensor([0.3, 0.8]), prompts)
 
 

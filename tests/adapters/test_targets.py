@@ -9,7 +9,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 
 from simpletuner.adapters.targets import LoraSettings, lora_paths, lora_settings, parse_targets
-from simpletuner.config.adapter import AdapterConfig
+from simpletuner.config.sections.adapter import AdapterConfig
 from simpletuner.core.errors import ConfigError
 from simpletuner.models.omnigen.layers import FACTS
 from tests.models.omnigen.tiny_model import random_omnigen

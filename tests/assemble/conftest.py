@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from simpletuner.config.find import Selection
 from simpletuner.config.load import LoadedRun, load_run
+from simpletuner.config.reading.find import Selection
 
 LYCORIS = Path(__file__).parents[1] / "fixtures" / "document" / "lycoris_config.json"
 OPTIONS = {

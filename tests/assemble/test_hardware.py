@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from simpletuner.assemble.hardware import resolve_precision
-from simpletuner.config.model import ModelConfig
-from simpletuner.config.precision import PrecisionConfig
+from simpletuner.assemble.hardware import resolve_precision, set_arithmetic
+from simpletuner.config.sections.model import ModelConfig
+from simpletuner.config.sections.precision import PrecisionConfig
+from simpletuner.config.sections.speed import SpeedConfig
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 FP32, BF16 = torch.float32, torch.bfloat16
@@ -45,3 +46,30 @@ def test_full_training_keeps_fp32_weights_and_computes_in_bf16_on_a_gpu() -> Non
 def test_no_mixed_precision_is_fp32_everywhere() -> None:
     precision = resolve_precision(model(mixed="no"), FROZEN, "adamw_bf16", CUDA, bf16_adapter=False)
     assert (precision.base, precision.adapter, precision.vae) == (FP32, FP32, FP32)
+
+
+def test_torch_has_the_threads_that_are_asked_for() -> None:
+    before = torch.get_num_threads()
+    try:
+        set_arithmetic(SpeedConfig(torch_num_threads=3), CPU)
+        assert torch.get_num_threads() == 3
+        set_arithmetic(SpeedConfig(), CPU)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("exact", [False, True])
+def test_fp32_products_are_rounded_to_tf32_on_cuda_unless_that_is_disabled(exact: bool) -> None:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    generator = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(256, 256, generator=generator) for _ in range(2))
+    try:
+        set_arithmetic(SpeedConfig(disable_tf32=exact), CUDA)
+        product = (one.to(CUDA) @ other.to(CUDA)).cpu()
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+    worst = (product - one.double() @ other.double()).abs().max().item()
+    assert (worst < 1e-4) == exact

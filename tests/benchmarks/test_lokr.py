@@ -22,12 +22,20 @@ def test_the_structure_of_the_documents_layers_costs(index: int, expected: float
     assert found["ratio_to_frozen_by_multiply_adds"] == pytest.approx(expected, abs=0.01)
 
 
+def test_many_tokens_on_a_cpu_pay_for_the_forward_branch_once() -> None:
+    found = floor_figures(LAYERS[2], Setting(CPU, torch.float32, tokens=1100, rounds=1), FLOORS, seconds=1.0)
+    # Two products of a sixteenth each are left to the backward pass, and three small ones.
+    assert found["ratio_to_frozen_by_multiply_adds"] == pytest.approx(1 + 1 / 8 + 1 / 1100 / 2, abs=6e-3)
+    narrow = floor_figures(LAYERS[2], Setting(CPU, torch.bfloat16, tokens=1100, rounds=1), FLOORS, seconds=1.0)
+    assert narrow["ratio_to_frozen_by_multiply_adds"] == pytest.approx(1.19, abs=0.01)
+
+
 def test_floors_by_hand() -> None:
     # 2 groups of 3 inputs and 4 outputs; w2 first is cheaper in no direction.
     layer = Layer(6, 8, 2)
     products = 2 * 4 * 3
     small = 2 * 2 * 3
-    assert layer.cost.multiply_adds == (products + small) + (2 * products + 3 * small)
+    assert layer.cost(1, merges=False).multiply_adds == (products + small) + (2 * products + 3 * small)
     found = floor_figures(layer, SETTING, FLOORS, seconds=1.0)
     assert found["ratio_to_frozen_by_multiply_adds"] == pytest.approx(1 + 120 / 96)
     assert found["floor_seconds_by_rate"] == pytest.approx(2 * 24 * (96 + 120) / 1e9)

@@ -53,5 +53,16 @@ def test_bits_are_those_of_the_formats() -> None:
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / "memory.json"
     main(["--quick", "--blocks", "2", "--json", str(file)])
-    found = json.loads(file.read_text())["counted_gigabytes"]
+    found = json.loads(file.read_text())
+    assert set(found) == set(WEIGHTS)
+    assert all(figures["blocks"] == 2 for figures in found.values())
     assert 0 < found["int8"]["512px_batch_1_checkpointed"]["peak"] < found["bf16"]["512px_batch_1_checkpointed"]["peak"]
+
+
+def test_formats_are_chosen_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "memory.json"
+    file.write_text(json.dumps({"bf16": "as before", "nf4": "to be replaced"}))
+    main(["--quick", "--blocks", "1", "--only", "nf4", "--json", str(file)])
+    found = json.loads(file.read_text())
+    assert found["bf16"] == "as before"
+    assert found["nf4"]["512px_batch_1_checkpointed"]["peak"] > 0

@@ -81,6 +81,49 @@ def test_a_page_is_written_where_it_is_wanted(check: Check, tmp_path: Path, caps
     assert "html: cannot be written" in capsys.readouterr().err
 
 
+def test_without_a_scan_no_picture_is_looked_at_and_nothing_is_written(
+    check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (tmp_path / "cats").iterdir():
+        path.write_bytes(b"no picture")
+    assert check("--no-scan") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "no picture was looked at" in told
+    assert "adapter lokr: " in told
+    assert not (tmp_path / "output").exists()
+    assert check("--no-scan", "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert (content["scanned"], content["datasets"]) == (False, [])
+    assert content["adapter"]["parameters"] > 0
+    for words in (["--no-scan", "--deep"], ["--no-scan", "--html", "page.html"]):
+        assert check(*words) == 2
+        assert "looks at pictures" in capsys.readouterr().err
+
+
+def test_the_report_has_the_adapter_and_the_room_too(check: Check, tmp_path: Path) -> None:
+    assert check() == 0
+    content = report(tmp_path)
+    assert content["scanned"] is True
+    assert [need["what"] for need in content["disk"][1:]] == ["latents", "latents"]
+    assert sum(one["parameters"] for one in content["adapter"]["classes"]) == content["adapter"]["parameters"]
+
+
+def test_a_lokr_of_every_factor(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check("--no-scan", "--lokr", "model_flavour=v1") == 0
+    told = capsys.readouterr().out
+    assert "a larger factor is a smaller adapter" in " ".join(told.split())
+    assert "14,204,928" in told
+    assert check("--no-scan", "--lokr", "pretrained_model_name_or_path=someone/else") == 0
+    assert "not counted" in capsys.readouterr().out
+
+
+def test_who_must_be_logged_in(check: Check, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setenv("HF_HOME", "/nowhere")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert check("push_to_hub=true", "hub_model_id=me/cats") == 2
+    assert "nobody is logged in to the hub" in capsys.readouterr().err
+
+
 def test_a_data_set_that_cannot_be_used_is_exit_code_3(
     check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,6 +161,10 @@ def test_the_configuration_is_checked_first(
 
 def test_an_output_folder_that_cannot_be_made(check: Check, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "output").write_text("a file")
+    assert check() == 2
+    assert "config.json: output_dir: is a file, not a folder" in capsys.readouterr().err
+    (tmp_path / "output").unlink()
+    (tmp_path / "output/report.json").mkdir(parents=True)
     assert check() == 3
     assert "output_dir: cannot be written" in capsys.readouterr().err
 
@@ -126,7 +173,7 @@ def test_help_has_every_switch(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["check", "--help"], ["check", "env=x", "-h"]):
         assert run(words) == 0
         told = capsys.readouterr().out
-        for part in ("--deep", "--json", "--html FILE", "report.json", "Exit codes"):
+        for part in ("--deep", "--json", "--html FILE", "--no-scan", "--lokr", "report.json", "Exit codes"):
             assert part in told
 
 

@@ -56,6 +56,13 @@ def test_the_documents_files_pass(folder: Path) -> None:
     assert select(folder, "model_flavour=v1").config.model.model_flavour == "v1"
 
 
+def test_more_blocks_to_swap_than_there_are(folder: Path) -> None:
+    weights = "pretrained_model_name_or_path=weights"
+    with pytest.raises(ConfigError, match=r"config.json: musubi_blocks_to_swap: 9 of 2 blocks"):
+        select(folder, weights, "musubi_blocks_to_swap=9")
+    assert select(folder, weights).config.memory.musubi_blocks_to_swap == 0
+
+
 @pytest.mark.parametrize("named", ["weights", "./weights", "someone/else", "someone/some-model.v1", "v1"])
 def test_weights_that_may_exist(folder: Path, named: str) -> None:
     shutil.copytree(folder / "weights", folder / "someone" / "else")

@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 
 from simpletuner.cli.examples import copy_example, list_examples
-from simpletuner.config.find import example_folder
+from simpletuner.config.reading.find import example_folder
 from simpletuner.core.errors import ConfigError
 
 
-def test_the_list_is_plain_names(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_is_plain_names_and_notes_say_what_each_is(capsys: pytest.CaptureFixture[str]) -> None:
     list_examples()
     captured = capsys.readouterr()
-    assert "emoji-style" in captured.out.split()
+    assert captured.out.split() == ["emoji-style", "emoji-subject"]
+    assert "turns the tiny OmniGen's emoji flat" in captured.err
+    assert "teaches the tiny OmniGen one new subject" in captured.err
     assert "examples copy" in captured.err
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from simpletuner.cli.words import CHECK, parse_words
-from simpletuner.config.find import Selection
+from simpletuner.config.reading.find import Selection
 from simpletuner.core.errors import ConfigError
 
 

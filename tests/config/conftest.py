@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from simpletuner.config.dataset import DatasetConfig
-from simpletuner.config.find import Selection
+from simpletuner.config.datasets.dataset import DatasetConfig
 from simpletuner.config.load import LoadedRun, load_run
+from simpletuner.config.reading.find import Selection
 from simpletuner.core.errors import ConfigError
 
 DOCUMENT = Path(__file__).parents[1] / "fixtures" / "document"

@@ -4,10 +4,11 @@ import inspect
 import re
 from pathlib import Path
 
-from simpletuner.config.dataset import DatasetConfig
-from simpletuner.config.describe import descriptions
-from simpletuner.config.option import facts_of
-from simpletuner.config.problems import near, raise_all
+from simpletuner.config.datasets.dataset import DatasetConfig
+from simpletuner.config.datasets.use import UseKeys
+from simpletuner.config.describe import Description, descriptions, keys_of
+from simpletuner.config.option import Section, facts_of
+from simpletuner.config.reading.problems import near, raise_all
 from simpletuner.config.run import OPTIONS, RunConfig
 from simpletuner.core.errors import ConfigError
 
@@ -21,12 +22,11 @@ def test_every_option_has_a_meaning_and_readers_or_a_reason() -> None:
         assert bool(described.reads) != bool(facts_of(OPTIONS[described.name].declared).unread), described.name
 
 
-def test_who_is_said_to_read_an_option_does() -> None:
+def test_a_data_sets_key_is_named_by_a_room_that_reads_it() -> None:
     source = Path(inspect.getfile(RunConfig)).parents[1]
-    texts = {path: path.read_text() for path in source.rglob("*.py")}
+    texts = {path: path.read_text(encoding="utf-8") for path in source.rglob("*.py")}
     rooms = "\n".join(text for path, text in texts.items() if path.parent.name != "config")
-    declared_options = {name: option.declared for name, option in OPTIONS.items()} | DatasetConfig.model_fields
-    for name, declared in declared_options.items():
+    for name, declared in DatasetConfig.model_fields.items():
         if set(facts_of(declared).reads) - {"config"}:
             assert re.search(rf"\b{name}\b", rooms), f"{name} is said to be read, and no room names it"
 
@@ -38,6 +38,33 @@ def test_defaults_and_choices_are_as_a_user_writes_them() -> None:
     assert told["validation_seed"].default == ""
     assert told["mixed_precision"].allowed == ("bf16", "no")
     assert told["aspect_bucket_alignment"].kind == "whole number"
+
+
+def test_limits_other_names_and_reasons_are_told() -> None:
+    told = {described.name: described for described in descriptions()}
+    assert told["ema_decay"].limits == ("at least 0", "at most 0.9999")
+    assert told["learning_rate"].limits == ("above 0",)
+    assert told["seed"].limits == ("at least -1",)
+    assert told["checkpoints_total_limit"].former == ("save_total_limit",)
+    assert told["vae_cache_ondemand"].former == ("vae_cache_preprocess",)
+    assert told["max_train_steps"].variables == ("MAX_NUM_STEPS",)
+    assert told["main_process_port"].variables == ("MAIN_PROCESS_PORT",)
+    assert told["num_processes"].variables == ("TRAINING_NUM_PROCESSES",)
+    assert "finite" in told["optimizer_release_gradients"].unread
+
+
+def test_keys_of_other_files_have_a_kind_and_no_python_in_their_default() -> None:
+    told = {described.name: described for kind in DatasetConfig.__mro__[:7] for described in _own(kind)}
+    assert told["instance_prompt"].kind == "text or list"
+    assert told["caption_shuffle"].kind == "object"
+    assert told["caption_shuffle"].default == ""
+    assert told["repeats"].default == "0"
+    assert told["id"].default is None
+    assert "id" not in {described.name for described in keys_of(UseKeys)}
+
+
+def _own(kind: type) -> list[Description]:
+    return list(keys_of(kind)) if issubclass(kind, Section) and kind.__annotations__ else []
 
 
 def test_the_schema_for_editors_can_be_made() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from simpletuner.config.find import Selection
+from simpletuner.config.reading.find import Selection
 from simpletuner.config.run import OPTIONS, SECTIONS
 from simpletuner.core.errors import ConfigError
 
@@ -51,7 +51,7 @@ def test_the_documents_evaluation_sample_loads(project: Any) -> None:
     assert (training.maximum_image_size, training.target_downsample_size) == (1536, 1024)
     assert (training.crop_style, training.metadata_backend, training.repeats) == ("random", "discovery", 0)
     assert evaluation.dataset_type == "eval"
-    assert any("'omnigen-eval' is for evaluation" in notice for notice in project.load().notices)
+    assert not any("eval" in notice for notice in project.load().notices)
 
 
 def test_the_documents_library_line_in_dashes_is_read(project: Any) -> None:
@@ -62,13 +62,24 @@ def test_the_documents_library_line_in_dashes_is_read(project: Any) -> None:
     assert [prompt.nickname for prompt in prompts] == ["anime_<token>", "woman"]
 
 
+def test_input_pictures_are_found_beside_the_configuration_and_missing_ones_named(project: Any) -> None:
+    for name in ("one.png", "two.png"):
+        (project.config.parent / name).write_bytes(b"")
+    project.set(validation_input=["one.png", " two.png "], validation_stitch_input_location="right")
+    loaded = project.load()
+    assert [file.name for file in loaded.inputs] == ["one.png", "two.png"]
+    assert loaded.config.validation.validation_stitch_input_location == "right"
+    project.set(validation_input="one.png,three.png")
+    with pytest.raises(ConfigError, match=r"validation_input: there is no file 'three\.png'"):
+        project.load()
+
+
 def test_what_nothing_reads_is_told_and_never_an_error(project: Any) -> None:
     project.set(flow_schedule_shift=1.0, image_processing_batch_size=8)
     notices = "\n".join(project.load().notices)
     for name in (
         "flow_schedule_shift",
         "validation_guidance_rescale",
-        "eval_steps_interval",
         "image_processing_batch_size",
     ):
         assert name in notices
@@ -136,13 +147,10 @@ def test_all_problems_of_a_file_come_together(project: Any) -> None:
         ("optimizer", "adamw_fp16", "did you mean 'adamw_bf16'?"),
         ("aspect_bucket_alignment", 8, "multiples of 16"),
         ("aspect_bucket_alignment", "24", "multiples of 16"),
-        ("validation_prompt_library", "yes", "user_prompt_library"),
-        ("push_to_hub", True, "not available in this version"),
-        ("webhook_config", {"webhook_type": "raw"}, "not available in this version"),
-        ("evaluation_type", "clip", "CLIP"),
-        ("num_processes", 2, "more than one process"),
-        ("fsdp_enable", True, "not available in this version"),
-        ("report_to", "tensorboard,wandb", "'wandb' is not available"),
+        ("push_checkpoints_to_hub", True, "works with push_to_hub only"),
+        ("evaluation_type", "lpips", "allowed: none, clip"),
+        ("deepspeed_config", {"zero_optimization": {}}, "an adapter is too small"),
+        ("report_to", "tensorboard,custom-tracker", "'custom-tracker' is not available"),
         ("report_to", "tensorbord", "did you mean 'tensorboard'?"),
         ("model_family", "sdxl", "allowed: omnigen"),
         ("validation_resolution", "1024x", "'1024x' is no size"),
@@ -166,6 +174,13 @@ def test_bad_values_name_the_key_and_the_cure(project: Any, key: str, value: Any
         project.load()
     assert f"{project.config}: {key}: " in str(caught.value)
     assert told in str(caught.value)
+
+
+def test_a_number_that_is_missing_is_shown_as_one(project: Any) -> None:
+    project.change(project.lycoris, lambda content: content.pop("multiplier"))
+    with pytest.raises(ConfigError, match="multiplier: is missing") as caught:
+        project.load()
+    assert caught.value.cure == 'add "multiplier": 1.0'
 
 
 def test_options_of_all_data_sets(project: Any) -> None:
@@ -259,8 +274,9 @@ def test_regularisation_without_an_adapter_is_refused(project: Any) -> None:
 
 def test_the_variable_for_processes_is_obeyed_and_named(project: Any) -> None:
     assert project.load(environ={"TRAINING_NUM_PROCESSES": "1"}).config.machine.num_processes == 1
+    assert project.load(environ={"TRAINING_NUM_PROCESSES": "2"}).config.machine.num_processes == 2
     with pytest.raises(ConfigError, match="environment variable TRAINING_NUM_PROCESSES: num_processes"):
-        project.load(environ={"TRAINING_NUM_PROCESSES": "2"})
+        project.load(environ={"TRAINING_NUM_PROCESSES": "0"})
 
 
 def test_all_options_may_stand_in_words(project: Any) -> None:

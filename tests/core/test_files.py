@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ def test_a_write_that_fails_keeps_the_old_file_and_cleans_up(tmp_path: Path) -> 
         write_bytes(tmp_path / "taken", b"x")
     assert path.read_text() == '{\n  "kept": true\n}\n'
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file.json", "taken"]
+
+
+def test_threads_may_write_into_folders_that_none_has_made(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number % 4}" / "deep" / f"{number}" for number in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda path: write_bytes(path, path.name.encode(), durable=False), paths))
+    assert sorted(files_below(tmp_path)) == sorted(paths)
+    assert all(path.read_bytes() == path.name.encode() for path in paths)
 
 
 def test_sha256_is_the_standard_one(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from simpletuner.config.data import DataConfig
-from simpletuner.config.dataset import DatasetConfig
-from simpletuner.config.dataset_blocks import AspectChoice, CaptionShuffle, ParquetTable
+from simpletuner.config.datasets.blocks import AspectChoice, CaptionShuffle, ParquetTable
+from simpletuner.config.datasets.dataset import DatasetConfig
+from simpletuner.config.sections.data import DataConfig
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.samples import SampleId
 from simpletuner.data.captions.candidates import CaptionSpec
@@ -184,8 +184,8 @@ def test_sources_are_read() -> None:
 
 
 def test_a_table_counts_where_it_is_asked_for() -> None:
-    table = ParquetTable(path="/t.parquet", filename_column="name", caption_column="text", width_column="w")
+    table = ParquetTable(path="/t.parquet", filename_column="name", caption_column=("text", "alt"), width_column="w")
     asked = config(parquet=table, metadata_backend="parquet", caption_strategy="parquet")
-    assert table_spec(asked) == TableSpec("/t.parquet", "name", "text", width_column="w")
+    assert table_spec(asked) == TableSpec("/t.parquet", "name", ("text", "alt"), width_column="w")
     assert caption_spec(asked, 1).fallback_to_filename
     assert table_spec(config(parquet=table)) is None

@@ -19,7 +19,7 @@ BROAD_EXCEPT_ALLOWED = {"observe/fan_out.py"}
 # What may import later than at its top: a sub-command's module when it is chosen, a package that few need.
 LATE_IMPORT_ALLOWED = {"cli/main.py", "core/optional.py"}
 # Folders of tests that mirror no room.
-TESTS_WITHOUT_SOURCE = {"house", "runs"}
+TESTS_WITHOUT_SOURCE = {"docs", "house", "runs"}
 
 _PICKLE_CALLS = {
     "torch.load", "torch.save", "pickle.load", "pickle.loads", "pickle.dump", "pickle.dumps", "accelerator.save_state",
@@ -51,16 +51,15 @@ def getattr_with_default(tree: ast.Module, _source: str, _name: str) -> Found:
             yield node.lineno, "getattr with a default"
 
 
-def _swallows(handler: ast.ExceptHandler) -> bool:
+def _is_broad(handler: ast.ExceptHandler) -> bool:
     caught = ast.unparse(handler.type) if handler.type else "BaseException"
-    reraises = isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None
-    return bool(re.search(r"\b(Base)?Exception\b", caught)) and not reraises
+    return bool(re.search(r"\b(Base)?Exception\b", caught))
 
 
 def broad_except(tree: ast.Module, _source: str, name: str) -> Found:
-    """Catch only what you can name; a cleanup that ends in a bare `raise` catches nothing."""
+    """Catch only what you can name; what any error asks for on its way out is done with `core.endings.OnError`."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ExceptHandler) and _swallows(node) and name not in BROAD_EXCEPT_ALLOWED:
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node) and name not in BROAD_EXCEPT_ALLOWED:
             yield node.lineno, "broad except"
 
 
@@ -83,9 +82,9 @@ def unpickling(tree: ast.Module, _source: str, _name: str) -> Found:
 
 
 def remote_code(tree: ast.Module, _source: str, _name: str) -> Found:
-    """No code comes with weights."""
+    """No code comes with weights: whoever is asked whether it may is told no."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
+        if isinstance(node, ast.keyword) and node.arg == "trust_remote_code" and ast.unparse(node.value) != "False":
             yield node.value.lineno, "trust_remote_code"
 
 
@@ -150,7 +149,7 @@ RULES: dict[Rule, str] = {
     broad_except: "try:\n    f()\nexcept (OSError, Exception) as error:\n    log(error)",
     printing: "print('hello')",
     unpickling: "x = np.load(path, allow_pickle=True)",
-    remote_code: "m = load(name, trust_remote_code=False)",
+    remote_code: "m = load(name, trust_remote_code=trusted)",
     unfinished: "x = 1  # TODO: two",
     relative_import: "from .errors import ConfigError",
     late_import: "def f():\n    import torch",
@@ -159,6 +158,7 @@ RULES: dict[Rule, str] = {
 }
 MORE_BREACHES = [
     (broad_except, "try:\n    f()\nexcept:\n    pass"),
+    (broad_except, "try:\n    f()\nexcept BaseException:\n    clean()\n    raise"),
     (unpickling, "x = torch.load(path, weights_only=True)"),
     (unpickling, "from pickle import loads"),
     (unpickling, "dist.broadcast_object_list(x)"),
@@ -167,9 +167,9 @@ MORE_BREACHES = [
 ]
 HARMLESS = [
     (getattr_with_default, "x = getattr(module, name)"),
-    (broad_except, "try:\n    f()\nexcept BaseException:\n    clean()\n    raise"),
     (broad_except, "try:\n    f()\nexcept OSError:\n    pass"),
     (unpickling, "x = np.load(path, allow_pickle=False)"),
+    (remote_code, "m = load(name, trust_remote_code=False)"),
     (missing_docstring, "'''A module.'''\ndef _private(): ..."),
 ]
 

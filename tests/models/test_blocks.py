@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from simpletuner.adapters.lycoris import attach_lycoris
-from simpletuner.config.lycoris import parse_lycoris
+from simpletuner.adapters.lycoris.adapter import attach_lycoris
+from simpletuner.config.files.lycoris import parse_lycoris
+from simpletuner.core.batch import Prompt
 from simpletuner.core.errors import ConfigError
 from simpletuner.models.blocks import BlockRunner
 from simpletuner.models.execution import Compile, Execution
@@ -52,7 +53,7 @@ class Trained:
         found = []
         for seed, lengths in enumerate(batches):
             torch.manual_seed(seed)
-            prompts = [torch.arange(3, 3 + length) for length in lengths]
+            prompts = [Prompt(torch.arange(3, 3 + length)) for length in lengths]
             seen: Any = (torch.randn(len(lengths), 4, 8, 8), torch.rand(len(lengths)), prompts)
             with torch.no_grad():
                 alone = self.family.predict_velocity(self.model, *seen)
@@ -195,7 +196,7 @@ def test_the_budget_is_held_by_what_autograd_keeps(trained: Trained) -> None:
     trained.family.configure(trained.model, Execution(recompute=True, budget=round(3.3 * kept + 3 * entry)))
     runner = trained.model.running.blocks
     trained.family.predict_velocity(
-        trained.model, torch.randn(2, 4, 8, 8), torch.rand(2), [torch.arange(3, 12), torch.arange(3, 12)]
+        trained.model, torch.randn(2, 4, 8, 8), torch.rand(2), [Prompt(torch.arange(3, 12))] * 2
     )
     (size,) = runner._sizes.values()
     assert size.entry == entry

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from simpletuner.config.memory import MemoryConfig
+from simpletuner.config.sections.memory import MemoryConfig
 from simpletuner.core.errors import ConfigError
 from simpletuner.models.execution import STATIC_TEXT, Compile, Execution, execution_of
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,42 @@ def test_a_metrics_file_that_cannot_be_written_names_the_file(tmp_path: Path) ->
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(DataError, match=r"metrics\.jsonl"):
         build_listeners([], tmp_path, "logs", 0)
+
+
+def test_the_smoothed_loss_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    losses = {1: 8.0, 2: 1.0, 3: math.nan, 4: 3.0}
+
+    def lines(first: int, last: int, *, interactive: bool) -> str:
+        emit = build_listeners([], tmp_path, "logs", first, interactive=interactive)
+        emit(RunStarted("my run", tmp_path, first, 4, 1))
+        for number in range(first + 1, last + 1):
+            emit(StepDone(number, 1, 4, losses[number], 1e-4, 0.1, 1))
+        emit.close()
+        return capsys.readouterr().out
+
+    assert "smoothed loss 3.9665" in lines(0, 4, interactive=False).splitlines()[-1]
+    lines(0, 3, interactive=False)
+    assert "smoothed loss 3.9665" in lines(3, 4, interactive=False)
+    lines(0, 3, interactive=False)
+    assert "smoothed loss 3.9665" in lines(3, 4, interactive=True)
+    # A fresh run knows nothing of the one before it.
+    assert "smoothed loss 8.0000" in lines(0, 1, interactive=False)
+
+
+def test_more_listeners_hear_what_the_others_hear(tmp_path: Path) -> None:
+    heard: list[object] = []
+
+    class Ear:
+        def hear(self, event: object) -> None:
+            heard.append(event)
+
+        def close(self) -> None:
+            heard.append("closed")
+
+    emit = build_listeners([], tmp_path, "logs", 0, more=[Ear()], interactive=False)
+    emit(Notice("told"))
+    emit.close()
+    assert heard == [Notice("told"), "closed"]
 
 
 def test_without_a_terminal_plain_lines_are_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from simpletuner.config.precision import PrecisionConfig
-from simpletuner.config.precision_rules import ROUNDS_INPUTS
+from simpletuner.config.rules.precision import ROUNDS_INPUTS
+from simpletuner.config.sections.precision import PrecisionConfig
 from simpletuner.core.errors import ConfigError
 from simpletuner.precision.presets import PRESETS, require_device, require_package
 

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, mse_loss
 
 import simpletuner
+from simpletuner.core.batch import Prompt
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.linears import LinearShape
 from simpletuner.models.registry import family
 from simpletuner.precision.frozen import frozen_weight
 from simpletuner.precision.linear import QuantisedLinear
 from simpletuner.precision.presets import PRESETS
-from simpletuner.precision.quantise import QuantisedReport, quantise
+from simpletuner.precision.quantise import QuantisedReport, quantise, require_format
 
 TINY = Path(simpletuner.__file__).parent / "models" / "omnigen" / "tiny"
 CPU = torch.device("cpu")
@@ -143,7 +144,7 @@ def velocity(denoiser: nn.Module) -> Tensor:
     """The tiny OmniGen's answer to one fixed noise at eight times."""
     omnigen = family("omnigen")
     text = omnigen.load_text(TINY, builtin_negative=False)
-    prompts = [text.tokenize(words) for words in ("a red apple", "an umbrella with rain drops")] * 4
+    prompts = [Prompt(text.tokenize(words)) for words in ("a red apple", "an umbrella with rain drops")] * 4
     noisy = torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         return omnigen.predict_velocity(denoiser, noisy, torch.linspace(0.05, 0.95, 8), prompts)
@@ -191,3 +192,9 @@ def test_the_tiny_omnigen_moves_and_is_cast_around_its_stored_weights(
     denoiser.to(torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         assert relative(velocity(denoiser), dense_velocity) < VELOCITY["fp8-quanto"]
+
+
+def test_a_format_is_refused_before_anything_is_loaded() -> None:
+    require_format("fp8-torchao", CPU)
+    with pytest.raises(ConfigError, match="nf4-bnb has no kernel for mps"):
+        require_format("nf4-bnb", torch.device("mps"))

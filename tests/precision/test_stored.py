@@ -62,6 +62,22 @@ def test_products_are_in_the_type_of_their_argument(stored: StoredWeight) -> Non
         assert stored.backward_product(torch.randn(2, 6, dtype=dtype)).dtype == dtype
 
 
+def test_a_scale_is_not_rounded_to_the_type_of_the_product() -> None:
+    # In bf16 the scale would be 1; times 127 that is one step of bf16 too little.
+    stored = ScaledWeight(torch.ones(1, 1), torch.tensor([[127]], dtype=torch.int8), torch.tensor([1.0036]))
+    one = torch.ones(1, 1, dtype=torch.bfloat16)
+    for product in (stored.forward_product(one), stored.backward_product(one), stored.dense(torch.bfloat16)):
+        assert (product.item(), product.dtype) == (127.5, torch.bfloat16)
+
+
+def test_a_product_leaves_inputs_and_the_weight_as_they_were() -> None:
+    stored, inputs, gradient = scaled(), torch.randn(2, 8), torch.randn(2, 6)
+    before = [tensor.clone() for tensor in (stored.values, stored.scale, inputs, gradient)]
+    stored.forward_product(inputs)
+    stored.backward_product(gradient)
+    assert all(map(torch.equal, before, (stored.values, stored.scale, inputs, gradient)))
+
+
 @pytest.mark.parametrize("stored", STORED)
 def test_no_type_is_cast_and_a_move_is_followed(stored: StoredWeight) -> None:
     before = {name: (buffer.dtype, buffer.clone()) for name, buffer in stored.named_buffers()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simpletuner.cli.main import run
-from simpletuner.config.find import example_folder
+from simpletuner.config.reading.find import example_folder
 
 EXAMPLE = example_folder("emoji-style")
 DOCUMENT = Path(__file__).parents[1] / "fixtures" / "document"
@@ -55,17 +55,22 @@ DATASETS = [
 Train = Callable[..., int]
 
 
+def lay_out(folder: Path) -> Path:
+    """``folder``, with 5 pictures and a small configuration in it."""
+    (folder / "config").mkdir()
+    (folder / "pictures").mkdir()
+    for name in ("red_apple", "rocket", "pizza", "cactus", "frog"):
+        shutil.copy(EXAMPLE / "images" / f"{name}.png", folder / "pictures")
+    shutil.copy(DOCUMENT / "lycoris_config.json", folder / "config")
+    (folder / "config" / "config.json").write_text(json.dumps(SMALL))
+    (folder / "config" / "multidatabackend.json").write_text(json.dumps(DATASETS))
+    return folder
+
+
 @pytest.fixture
 def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     """`simpletuner train key=value...` in a folder with 5 pictures and a small configuration; its exit code."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "config").mkdir()
-    (tmp_path / "pictures").mkdir()
-    for name in ("red_apple", "rocket", "pizza", "cactus", "frog"):
-        shutil.copy(EXAMPLE / "images" / f"{name}.png", tmp_path / "pictures")
-    shutil.copy(DOCUMENT / "lycoris_config.json", tmp_path / "config")
-    (tmp_path / "config" / "config.json").write_text(json.dumps(SMALL))
-    (tmp_path / "config" / "multidatabackend.json").write_text(json.dumps(DATASETS))
+    monkeypatch.chdir(lay_out(tmp_path))
 
     def start(*words: str, **overrides: object) -> int:
         return run(["train", *words, *(f"{key}={value}" for key, value in overrides.items())])

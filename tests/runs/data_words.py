@@ -13,8 +13,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from simpletuner.assemble.datasets import Sources, TrainingData, prepare_data
-from simpletuner.assemble.run import load_codec
+from simpletuner.assemble.data.datasets import Sources, TrainingData, prepare_data
+from simpletuner.assemble.parts import load_codec
 from simpletuner.assemble.stage import set_stage
 from simpletuner.assemble.weights import choose_weights
 from simpletuner.cli.main import run

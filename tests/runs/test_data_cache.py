@@ -102,6 +102,10 @@ def test_explaining_a_picture(train: Train, capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     assert command("cache", "--explain", "used.png") == 0
     assert "in the cache, sound" in capsys.readouterr().out
+    Path("way").symlink_to("pictures")
+    for same in ("config/../pictures/used.png", "way/used.png"):
+        assert command("cache", "--explain", same) == 0
+        assert "in the cache, sound" in capsys.readouterr().out
     assert command("cache", "--explain", "pictures/small.png") == 0
     told = capsys.readouterr().out
     assert 'data set "flat": small.png is left out' in told

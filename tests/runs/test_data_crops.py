@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
-from simpletuner.assemble.datasets import TrainingData
+from simpletuner.assemble.data.datasets import TrainingData
+from simpletuner.core.batch import Latents
+from simpletuner.core.samples import Use
+from simpletuner.data.cache import fill, ondemand
+from simpletuner.data.cache.latents import ImageCodec, encode
 from tests.runs.conftest import Train, metrics
 from tests.runs.data_words import (
     adapter,
@@ -123,6 +129,71 @@ def test_a_run_that_goes_on_late_leaves_no_entries_of_the_first_epoch(train: Tra
     assert entries().keys() == late
     assert train(max_train_steps=16) == 0
     assert len(entries()) == 6
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures the VAE takes at once, each time that it does."""
+    heard: list[int] = []
+    for module in (fill, ondemand):
+
+        def listening(codec: ImageCodec, pixels: Sequence[Tensor]) -> list[Latents]:
+            heard.append(len(pixels))
+            return encode(codec, pixels)
+
+        monkeypatch.setattr(module, "encode", listening)
+    return heard
+
+
+def test_a_resume_in_the_third_epoch_encodes_nothing_of_the_first(train: Train, encoded: list[int]) -> None:
+    wide()
+    assert train(max_train_steps=9, output_dir="whole") == 0
+    assert 2 * 6 < sum(encoded) <= 3 * 6, "some window may be that of the epoch before"
+    assert train(max_train_steps=8) == 0
+    for steps in (9, 9):
+        encoded.clear()
+        assert train(max_train_steps=steps) == 0
+        assert encoded == [], "what remains of the third epoch, and a run in which nothing remains"
+    encoded.clear()
+    assert train(max_train_steps=10) == 0
+    assert 0 < sum(encoded) <= 6
+    assert _lasting(metrics(Path("output")))[:9] == _lasting(metrics(Path("whole"))), (
+        "also what losses are held against"
+    )
+
+
+def _lasting(records: list[dict[str, object]]) -> list[dict[str, object]]:
+    return [{key: record[key] for key in record if key not in ("step_seconds", "resumed_from")} for record in records]
+
+
+def test_what_is_held_out_keeps_its_windows(train: Train, encoded: list[int]) -> None:
+    wide()
+    folder("held", {f"{name}.png": (96, 80) for name in "xy"})
+    where = {"instance_data_dir": "held", "cache_dir_vae": "cache/held", "crop_style": "random"}
+    dataloader(dataset(crop_style="random"), dataset(id="held", dataset_type="eval", **where))
+    data, ready = training_data(eval_steps_interval=4), entries("cache/held")
+    data.plan(2)
+    assert entries("cache/held") == ready
+    encoded.clear()
+    (held,) = data.evaluated
+    for entry in held.arrangement(0).entries:
+        held.latents(Use(entry.sample, 0))
+    assert encoded == []
+
+
+def test_caching_is_for_the_epoch_that_training_goes_on_with(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    wide()
+    assert train(max_train_steps=8) == 0
+    ready = entries()
+    capsys.readouterr()
+    assert command("cache", max_train_steps=9) == 0
+    assert "0 made, 6 there already" in capsys.readouterr().out
+    assert command("cache", "--prune", max_train_steps=9) == 0
+    assert entries() == ready
+    assert command("cache", "--explain", str(next(iter(ready))), max_train_steps=9) == 0
+    assert "is used" in capsys.readouterr().out
+    assert command("cache", output_dir="fresh") == 0
+    assert len(entries()) == 12, "another run begins with its first epoch"
 
 
 def test_on_demand_epochs_clear_too(train: Train) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from simpletuner.assemble.deletion import delete_dropped
-from simpletuner.assemble.survey import Surveyed, around_of, survey, used_in_training
+from simpletuner.assemble.data.deletion import delete_dropped
+from simpletuner.assemble.data.survey import Surveyed, around_of, survey, used_in_training
 from simpletuner.cli.select import select_run
 from simpletuner.core.events import Event, Notice
 from tests.runs.conftest import Train
@@ -121,11 +121,18 @@ def deleted(name: str, found: dict[str, Surveyed]) -> list[str]:
     return told
 
 
-@pytest.mark.parametrize("keys", [{"dataset_type": "eval"}, {"probability": 0}], ids=["held out", "switched off"])
+@pytest.mark.parametrize(
+    "keys",
+    [{"dataset_type": "eval", "instance_data_dir": "held"}, {"probability": 0}],
+    ids=["held out through links", "switched off"],
+)
 def test_a_picture_of_a_data_set_that_is_not_trained_on_stays(
     train: Train, capsys: pytest.CaptureFixture[str], keys: dict[str, object]
 ) -> None:
     folder("pictures", GOOD | SMALL)
+    Path("held").mkdir()
+    for name in (*GOOD, *SMALL):
+        Path("held", name).symlink_to(Path("pictures", name).resolve())
     dataloader(
         dataset(minimum_image_size=64, delete_unwanted_images=True),
         dataset(id="held", cache_dir_vae="cache/held", **keys),

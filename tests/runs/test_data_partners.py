@@ -115,6 +115,17 @@ def test_a_picture_without_its_mask_ends_the_run_and_is_named(train: Train, caps
         assert "tall.png, wide.png" in told
 
 
+def test_masks_that_max_num_samples_leaves_out_are_its_doing(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    masked()
+    count = len(list(Path("pictures").iterdir()))
+    dataloader(dataset(conditioning_data="masks"), partner("mask", max_num_samples=count - 1))
+    assert command("check") == 3
+    heard = capsys.readouterr()
+    told = " ".join((heard.out + heard.err).split())
+    assert f'1 pictures have no partner in data set "masks", of which max_num_samples uses {count - 1}:' in told
+    assert 'cure: take max_num_samples out of "masks"' in told
+
+
 def test_a_mask_that_holds_no_picture_leaves_its_picture_out(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     masked()
     Path("masks/wide.png").write_bytes(b"")
@@ -212,24 +223,19 @@ def references(kind: str, **keys: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["reference_strict", "reference_loose"])
-def test_references_are_checked_and_cached_and_refused_in_training(
-    train: Train, capsys: pytest.CaptureFixture[str], kind: str
-) -> None:
+def test_references_are_checked_cached_and_kept(train: Train, kind: str) -> None:
     references(kind, resolution=128)
     assert command("check") == 0
     assert [(found["id"], found["used"]) for found in report()] == [("flat", 3), ("references", 3)]
     assert command("cache") == 0
     targets = {found["sample"].partition("/")[2]: found["target"] for found in facts("cache/references")}
     assert targets == dict.fromkeys(SIZES, "64x64" if kind == "reference_strict" else "128x128")
-    made = entries("cache/references")
-    capsys.readouterr()
-    assert train(max_train_steps=1) == 2
-    told = capsys.readouterr().err
-    assert "training with reference pictures is not available in this version" in told
-    assert "references" in told
-    assert not list(Path("output").glob("checkpoint-*"))
+    made, text = entries("cache/references"), entries("output/cache/text")
+    assert text
     assert command("cache", "--prune") == 0
-    assert entries("cache/references") == made, "pruning knows them too"
+    assert train(max_train_steps=1) == 0
+    assert entries("cache/references") == made, "training and pruning know them too"
+    assert entries("output/cache/text") == text, "and captions with pictures in them"
 
 
 def test_a_strict_reference_takes_the_window_of_its_picture(train: Train, capsys: pytest.CaptureFixture[str]) -> None:

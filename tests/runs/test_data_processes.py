@@ -163,16 +163,6 @@ def test_processes_draw_one_seed(start: Start) -> None:
     assert windows[0] == windows[1]
 
 
-@pytest.mark.two_ranks
-@pytest.mark.long
-def test_training_in_several_processes_is_refused(start: Start) -> None:
-    process = start(*LAUNCH, "-m", "simpletuner", "train", ACCELERATE_USE_CPU="true")
-    told, _ = process.communicate(timeout=180)
-    assert process.returncode != 0
-    assert "training on several devices is not available in this version" in told
-    assert not Path("output/metrics.jsonl").exists()
-
-
 def test_alone_and_in_company_latents_are_the_same_to_the_bit(start: Start) -> None:
     assert command("cache") == 0
     alone = {path.relative_to("cache/vae"): path for path in entries()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import tarfile
 from collections.abc import Callable, Iterator
@@ -89,6 +90,27 @@ def test_parquet(train: Train, captioned: Path) -> None:
     dataloader(dataset(metadata_backend="parquet", caption_strategy="parquet", parquet=table))
     goes_all_the_way(train)
     assert captions() == {f"the picture {name}" for name in SIZES}
+
+
+def test_what_a_table_and_its_folder_do_not_share_is_told(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    folder("pictures", {"a.png": (64, 64), "no_row.png": (64, 64), "cafe\u0301.png": (64, 64)})
+    rows = [{"name": name, "short": name[0], "long": [f"of {name[0]}"]} for name in ("a", "caf\u00e9", "gone")]
+    Path("captions.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    table = {"path": "captions.jsonl", "filename_column": "name", "caption_column": ["short", "long"]}
+    dataloader(dataset(metadata_backend="parquet", caption_strategy="parquet", parquet=table))
+    named = "no caption for 1 of 3 pictures, which are trained on their file names: no_row.png"
+    for name in ("check", "cache"):
+        capsys.readouterr()
+        assert command(name) == 0
+        heard = capsys.readouterr()
+        told = " ".join((heard.out + heard.err).split())
+        assert named in told
+        assert "1 of 3 rows of captions.jsonl name a picture that is not here: gone" in told
+    assert captions() == {"a", "of a", "c", "of c", "no row"}
+    assert command("check", output_dir="checked") == 0
+    (found,) = report("checked")
+    assert (found["captions"]["missing"], found["dropped"]) == (1, [])
+    assert any(named in note for note in found["notes"])
 
 
 def test_a_table_of_sizes_that_are_wrong_leaves_the_picture_out(train: Train, captioned: Path) -> None:

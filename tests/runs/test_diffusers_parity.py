@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from simpletuner.diffusion.sampler import euler, guide
+from simpletuner.core.batch import Prompt
+from simpletuner.diffusion.sampler import euler, guide, guide_by_pictures
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import TINY_FOLDER
-from simpletuner.models.omnigen.prompt import Prompt, PromptRow
 from simpletuner.models.omnigen.text import load_text
 from tests.models.omnigen.official import official_model
 
@@ -78,7 +78,7 @@ def test_input_pictures_equal_diffusers(batch: list[tuple[str, list[tuple[int, i
         pixels = [torch.zeros(3, 8 * height, 8 * width) for height, width in sizes]
         inputs.append(reader.process_multi_modal_prompt(prompt, pixels))
         ids = TEXT.tokenize(prompt, len(sizes))
-        ours.append(PromptRow(ids, tuple(latents)))
+        ours.append(Prompt(ids, tuple(latents)))
         theirs += [latents[-number - 1][None] for number in ids.tolist() if number < 0]
     noisy, sigma = torch.randn(len(batch), 4, 8, 8), torch.linspace(0.2, 0.9, len(batch))
     ids, positions, mask, _, _, places = reader.collator.process_mllm_input(inputs, [[64, 64]] * len(batch))
@@ -145,20 +145,18 @@ def test_a_guided_sample_of_20_steps_equals_diffusers_pipeline(pictures: list[tu
         count = len(compared)
         rows = family.predict_velocity(model, noisy.repeat(count, 1, 1, 1), sigma.repeat(count), compared)
         whole, away, *alone = rows.chunk(count)
-        if not alone:
-            return guide(whole, away, 2.5)
-        return guide(alone[0], away, 1.6) + 2.5 * (whole - alone[0])
+        return guide_by_pictures(whole, alone[0], away, 2.5, 1.6) if alone else guide(whole, away, 2.5)
 
     assert error(euler(noise, predict, 20), theirs) < CLOSE
 
 
 def compared_prompts(prompt: str, latents: list[Tensor]) -> list[Prompt]:
     """The prompt, the negative text and the pictures alone; ``latents`` are those of each tag in turn."""
-    away = TEXT.negative(None)[1]
+    away = Prompt(TEXT.negative(None)[1])
     if not latents:
-        return [TEXT.tokenize(prompt), away]
-    # A PromptRow has one set of latents a picture, the pipeline one a tag: here each tag is a picture of its own.
+        return [Prompt(TEXT.tokenize(prompt)), away]
+    # A Prompt has one set of latents a picture, the pipeline one a tag: here each tag is a picture of its own.
     ids, alone = TEXT.tokenize(prompt, 2), TEXT.pictures_alone(2)
     tags = int((ids < 0).sum())
     ids[ids < 0] = -torch.arange(1, tags + 1)
-    return [PromptRow(ids, tuple(latents[:tags])), away, PromptRow(alone, tuple(latents[tags:]))]
+    return [Prompt(ids, tuple(latents[:tags])), away, Prompt(alone, tuple(latents[tags:]))]

@@ -44,10 +44,15 @@ def test_a_few_steps(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_subject_has_the_documents_three_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["train", "--example", "emoji-subject", "max_train_steps=1", "validation_disable=true"]) == 0
+    assert run(["check", "--example", "emoji-subject"]) == 0
     report = json.loads((Path("output") / "emoji-subject" / "report.json").read_text())
     assert {entry["id"]: entry["used"] for entry in report["datasets"]} == {"emoji": 16, "blip": 8, "blip-32": 8}
     assert report["problems"] == []
+    assert run(["train", "--example", "emoji-subject", "max_train_steps=1", "validation_disable=true"]) == 0
+    report = json.loads((Path("output") / "emoji-subject" / "report.json").read_text())
+    told = [problem.splitlines()[0] for problem in report["problems"]]
+    assert len(told) == 2
+    assert all(line.endswith("is never trained in this run") for line in told), "one step is of one data set"
 
 
 @pytest.mark.long

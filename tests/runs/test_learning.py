@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from simpletuner.adapters.lycoris import attach_lycoris
-from simpletuner.config.lycoris import read_lycoris
-from simpletuner.core.batch import Batch, Latents
+from simpletuner.adapters.lycoris.adapter import attach_lycoris
+from simpletuner.config.files.lycoris import read_lycoris
+from simpletuner.core.batch import Batch, Latents, Prompt
 from simpletuner.core.samples import SampleId, Use
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.models.omnigen.family import OmniGen
@@ -33,7 +33,7 @@ def fixed_batch(cache: Path) -> Batch:
         latents=torch.stack([posteriors[int(use.sample.path)].mean for use in uses]),
         noise=torch.stack([draws.noise(1, use, posteriors[0].mean.shape) for use in uses]),
         sigma=torch.stack([draws.sigma(1, use) for use in uses]),
-        prompts=tuple(text.unconditional() for _ in uses),
+        prompts=tuple(Prompt(text.unconditional()) for _ in uses),
     )
 
 

@@ -65,4 +65,4 @@ def test_every_format_trains(factor_25: Train, tmp_path: Path, preset: str) -> N
 def test_another_format_is_another_run(factor_25: Train, capsys: pytest.CaptureFixture[str]) -> None:
     assert factor_25(**RECIPE, max_train_steps=2) == 0
     assert factor_25(**{**RECIPE, "base_model_precision": "nf4-bnb"}, max_train_steps=4) == 3
-    assert "base_model_precision was 'int8-quanto', is 'nf4-bnb'" in capsys.readouterr().err
+    assert 'base_model_precision was "int8-quanto", is "nf4-bnb"' in capsys.readouterr().err

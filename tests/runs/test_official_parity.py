@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from simpletuner.core.batch import Prompt
 from simpletuner.diffusion import flow
-from simpletuner.diffusion.sampler import euler, guide
+from simpletuner.diffusion.sampler import euler, guide, guide_by_pictures
 from simpletuner.models.execution import Execution
 from simpletuner.models.omnigen.attention import key_mask
 from simpletuner.models.omnigen.family import OmniGen
-from simpletuner.models.omnigen.prompt import Prompt, PromptRow, collate, positions, text_mask
+from simpletuner.models.omnigen.prompt import collate, positions, text_mask
 from simpletuner.training.step import row_losses
 from tests.models.omnigen.official import (
     ASKED,
@@ -115,10 +116,9 @@ def guided_prompts(name: str) -> tuple[Prompt, Prompt, Prompt | None]:
     """What guidance compares: the prompt, the negative text and, with pictures, the pictures without words."""
     asked, text = ASKED["guided"][name], reader()
     pictures = tuple(rows(answers("samples", name), "pictures"))
-    ids = text.tokenize(asked["prompt"], len(pictures))
-    if not pictures:
-        return ids, text.negative(None)[1], None
-    return PromptRow(ids, pictures), text.negative(None)[1], PromptRow(text.pictures_alone(len(pictures)), pictures)
+    prompt = Prompt(text.tokenize(asked["prompt"], len(pictures)), pictures)
+    alone = Prompt(text.pictures_alone(len(pictures)), pictures) if pictures else None
+    return prompt, Prompt(text.negative(None)[1]), alone
 
 
 @pytest.mark.parametrize("name", sorted(ASKED["guided"]))
@@ -142,7 +142,7 @@ def test_a_guided_sample_of_20_steps_is_the_official_pipelines(name: str) -> Non
         if pictures is None:
             return guide(*rows.chunk(2), asked["guidance"])
         whole, away, seen = rows.chunk(3)
-        return guide(seen, away, asked["picture_guidance"]) + asked["guidance"] * (whole - seen)
+        return guide_by_pictures(whole, seen, away, asked["guidance"], asked["picture_guidance"])
 
     assert asked["steps"] == 20
     assert error(euler(told["noise"], predict, 20), told["sample"]) < CLOSE

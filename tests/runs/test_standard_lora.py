@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from simpletuner.adapters.peft import attach_lora
 from simpletuner.adapters.targets import LoraSettings
+from simpletuner.core.batch import Prompt
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import FACTS, TINY_FOLDER
 from tests.runs.conftest import Train, metrics
@@ -35,7 +36,7 @@ def base() -> nn.Module:
 
 def velocity(denoiser: nn.Module) -> Tensor:
     draws = torch.Generator().manual_seed(0)
-    noisy, prompts = torch.randn(2, 4, 8, 8, generator=draws), [torch.arange(3, 9), torch.arange(5, 16)]
+    noisy, prompts = torch.randn(2, 4, 8, 8, generator=draws), [Prompt(torch.arange(3, 9)), Prompt(torch.arange(5, 16))]
     with torch.no_grad():
         return OmniGen().predict_velocity(denoiser.eval(), noisy, torch.tensor([0.2, 0.7]), prompts)
 
@@ -116,8 +117,8 @@ def test_regularisation_pictures_hold_the_adapter_to_the_base_model(train: Train
         ({"lora_alpha": 4}, "lora_alpha was 8"),
         ({"lora_rank": 2}, "lora_rank was 4, is 2"),
         ({"lora_dropout": 0}, "lora_dropout was 0.1"),
-        ({"peft_lora_target_modules": "to_q"}, "peft_lora_target_modules was None, is ['to_q']"),
-        ({"lora_type": "lycoris"}, "lora_rank was 4, is None"),
+        ({"peft_lora_target_modules": "to_q"}, 'peft_lora_target_modules was null, is ["to_q"]'),
+        ({"lora_type": "lycoris"}, "lora_rank was 4, is not set"),
     ],
 )
 def test_another_adapter_is_refused_with_the_difference(

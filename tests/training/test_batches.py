@@ -12,8 +12,12 @@ from torch import Tensor
 
 from simpletuner.core.batch import Batch, Latents
 from simpletuner.core.samples import SampleId, Use
+from simpletuner.diffusion.timesteps import Listed
 from simpletuner.training import draws
 from simpletuner.training.batches import BatchMaker
+from simpletuner.training.objectives.objective import Objective, Timesteps
+from simpletuner.training.objectives.perturbation import InputPerturbation
+from simpletuner.training.objectives.rollout import Ramp, Rollout
 
 EDGES = st.sampled_from([2, 4, 6, 8])
 
@@ -23,7 +27,10 @@ def use(name: str, visit: int = 0) -> Use:
 
 
 def maker(
-    sizes: Mapping[str, tuple[int, int]], masks: Mapping[str, Tensor] | None = None, dropout: float = 0.0
+    sizes: Mapping[str, tuple[int, int]],
+    masks: Mapping[str, Tensor] | None = None,
+    dropout: float = 0.0,
+    references: Sequence[Latents] = (),
 ) -> BatchMaker:
     """Pictures by name; a mean of 3 and hardly any variance, so that no drawn cell is 0."""
     return BatchMaker(
@@ -32,11 +39,16 @@ def maker(
             torch.full((4, *sizes[use.sample.path]), 3.0), torch.full((4, *sizes[use.sample.path]), -9.0)
         ),
         masks=lambda use: (masks or {}).get(use.sample.path),
+        references=lambda use: references,
         captions=lambda use: (f"{use.sample.path}{use.visit}",),
-        tokens=lambda caption: torch.tensor([1, *map(ord, caption)]),
+        tokens=lambda caption, pictures: torch.tensor([1, *range(-pictures, 0), *map(ord, caption)]),
         unconditional=torch.tensor([1]),
         dropout=dropout,
     )
+
+
+def ids(batch: Batch) -> list[list[int]]:
+    return [prompt.ids.tolist() for prompt in batch.prompts]
 
 
 def made(sizes: Sequence[tuple[int, int]], masks: Mapping[str, Tensor] | None = None) -> Batch:
@@ -84,5 +96,48 @@ def test_a_mask_of_another_size_than_its_picture_is_refused() -> None:
 
 def test_captions_belong_to_the_use_and_dropping_puts_the_unconditional_in_their_place() -> None:
     sizes = {"a": (2, 2)}
-    assert [ids.tolist() for ids in maker(sizes).make([use("a"), use("a", 7)]).prompts] == [[1, 97, 48], [1, 97, 55]]
-    assert [ids.tolist() for ids in maker(sizes, dropout=1.0).make([use("a")]).prompts] == [[1]]
+    assert ids(maker(sizes).make([use("a"), use("a", 7)])) == [[1, 97, 48], [1, 97, 55]]
+    assert ids(maker(sizes, dropout=1.0).make([use("a")])) == [[1]]
+
+
+def test_input_pictures_stand_in_the_prompt_and_are_drawn_for_the_use() -> None:
+    posteriors = [Latents(torch.full((4, 2, 6), 1.0), torch.zeros(4, 2, 6)) for _ in range(2)]
+    batch = maker({"a": (2, 2)}, references=posteriors).make([use("a"), use("a", 7)])
+    assert ids(batch) == [[1, -2, -1, 97, 48], [1, -2, -1, 97, 55]]
+    drawn = [picture for prompt in batch.prompts for picture in prompt.pictures]
+    assert [tuple(picture.shape) for picture in drawn] == [(4, 2, 6)] * 4
+    assert len({float(picture.sum()) for picture in drawn}) == 4
+    for prompt, visit in zip(batch.prompts, (0, 7), strict=True):
+        alone = draws.references(1, use("a", visit), posteriors)
+        assert all(one.equal(other) for one, other in zip(prompt.pictures, alone, strict=True))
+
+
+def test_dropping_a_caption_drops_its_input_pictures() -> None:
+    made = maker({"a": (2, 2)}, dropout=1.0, references=[Latents(torch.zeros(4, 2, 2), torch.zeros(4, 2, 2))])
+    (prompt,) = made.make([use("a")]).prompts
+    assert (prompt.ids.tolist(), prompt.pictures) == ([1], ())
+
+
+def test_the_objective_decides_sigma_roll_outs_and_extra_noise_and_nothing_else() -> None:
+    sizes = {str(row): size for row, size in enumerate([(4, 4), (2, 6)])}
+    uses = [use(name) for name in sizes]
+    rollout = Rollout(3, Ramp(0.0, 1.0, first=4, steps=1), "biased_late")
+    objective = Objective(
+        timesteps=Timesteps(Listed((0.25,))),
+        rollout=rollout,
+        perturbation=InputPerturbation(0.5, steps=2),
+    )
+    plain, first, later = maker(sizes).make(uses), *(maker(sizes).make(uses, objective, step) for step in (1, 6))
+    assert (plain.lengths, plain.extra_noise) == ((), None)
+    assert first.sigma.tolist() == later.sigma.tolist() == [0.25, 0.25]
+    assert first.lengths == (0, 0)
+    assert later.lengths == tuple(draws.rollout_length(1, use, 6, 0.25, rollout) for use in uses)
+    assert max(later.lengths) > 0
+    assert later.extra_noise is None
+    assert first.extra_noise is not None
+    for row, (h, w) in enumerate(sizes.values()):
+        assert torch.equal(first.extra_noise[row, :, :h, :w], draws.extra_noise(1, uses[row], (4, h, w), 0.5))
+        assert first.extra_noise[row].count_nonzero() == 4 * h * w
+    for made in (first, later):
+        assert torch.equal(made.noise, plain.noise)
+        assert torch.equal(made.latents, plain.latents)

@@ -50,3 +50,48 @@ def test_live_weights_come_back_bit_for_bit_even_after_an_error() -> None:
         assert parameter.detach().abs().sum() == 0
         raise RuntimeError("stop")
     assert torch.equal(parameter, live)
+
+
+@pytest.mark.parametrize("at", [None, CPU])
+def test_many_at_once_and_one_by_one_are_the_same_to_the_bit(
+    monkeypatch: pytest.MonkeyPatch, at: torch.device | None
+) -> None:
+    """Groups are cut between the tensors, the last one is alone, and one is larger than a group."""
+    monkeypatch.setattr("simpletuner.training.ema._AT_ONCE", 40)
+    sizes = (7, 30, 4, 100, 3, 1)
+    draws = torch.Generator().manual_seed(0)
+    weights = {str(number): Parameter(torch.randn(size, generator=draws)) for number, size in enumerate(sizes)}
+    grouped, single = (Ema(weights, EmaSettings(0.9, at=at, one_by_one=alone), CPU) for alone in (False, True))
+    by_hand = {name: weight.detach().clone() for name, weight in weights.items()}
+    for step in (1, 2, 3):
+        for weight in weights.values():
+            weight.data.add_(torch.randn(weight.shape, generator=draws))
+        decay = grouped.update(step)
+        assert single.update(step) == decay
+        assert decay is not None
+        by_hand = {name: decay * by_hand[name] + (1 - decay) * weight.detach() for name, weight in weights.items()}
+    for name, shadow in grouped.shadow.items():
+        assert torch.equal(shadow, single.shadow[name])
+        assert torch.allclose(shadow, by_hand[name], atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("at", [None, torch.device("cuda")])
+def test_an_average_on_the_cpu_may_be_computed_on_the_card(at: torch.device | None) -> None:
+    weight = Parameter(torch.zeros(5, device="cuda"))
+    ema = Ema({"w": weight}, EmaSettings(0.5, warmup=1, at=at), CPU)
+    weight.data.fill_(4.0)
+    ema.update(2)
+    assert ema.shadow["w"].device == CPU
+    assert ema.shadow["w"].tolist() == [2.0] * 5
+
+
+def test_live_weights_come_back_when_the_average_cannot_be_put_in_their_place() -> None:
+    """As when a device has no memory for it."""
+    weights = {name: Parameter(torch.full((3,), 2.0)) for name in "ab"}
+    ema = Ema(weights, EmaSettings(0.9), CPU)
+    ema.shadow["a"].fill_(9.0)
+    ema.shadow["b"] = torch.zeros(5)
+    with pytest.raises(RuntimeError), ema.applied():
+        pytest.fail("the average was not whole")
+    assert [weight.tolist() for weight in weights.values()] == [[2.0] * 3] * 2

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn import Parameter
 
-from simpletuner.config.optimizer_names import KEEPS_BF16, OPTIMIZERS
+from simpletuner.config.optimizers.names import KEEPS_BF16, OPTIMIZERS
 from simpletuner.core.errors import DataError
 from simpletuner.training.optimizers import evaluating
 from simpletuner.training.state import _COUNTED, load_optimizer, save_optimizer

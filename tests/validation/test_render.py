@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from simpletuner.core.batch import Prompt
+from simpletuner.data.cache.pixels import to_tensor
 from simpletuner.models.family import MemorySaving
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import TINY_FOLDER
@@ -21,10 +24,12 @@ class Seen:
 
     def __init__(self) -> None:
         self.rows: list[list[list[int]]] = []
+        self.pictures: list[list[tuple[Tensor, ...]]] = []
 
-    def predict(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor]) -> Tensor:
+    def predict(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Prompt]) -> Tensor:
         assert len(noisy) == len(sigma) == len(prompts)
-        self.rows.append([ids.tolist() for ids in prompts])
+        self.rows.append([prompt.ids.tolist() for prompt in prompts])
+        self.pictures.append([prompt.pictures for prompt in prompts])
         return torch.zeros_like(noisy)
 
 
@@ -53,6 +58,45 @@ def test_the_users_negative_prompt_is_what_is_avoided() -> None:
     made = studio(seen)
     render(made, "cat", (64, 64), Sampling(1, 2.0, 1, negative="blurry"), lambda step: None)
     assert seen.rows[0][1] == made.text.tokenize("blurry").tolist()
+
+
+def test_input_pictures_stand_in_the_prompt_and_alone_and_not_in_what_is_avoided() -> None:
+    seen = Seen()
+    made = studio(seen)
+    given = [Image.new("RGB", (64, 32), colour) for colour in ("navy", "orange")]
+    render(made, "like these", (64, 64), Sampling(2, 2.5, 1), lambda step: None, given)
+    text = made.text
+    asked = [text.tokenize("like these", 2), text.unconditional(), text.pictures_alone(2)]
+    assert seen.rows == [[ids.tolist() for ids in asked]] * 2
+    whole, avoided, alone = seen.pictures[0]
+    assert avoided == ()
+    for one, other, picture in zip(whole, alone, given, strict=True):
+        expected = made.codec.encode(to_tensor(picture)[None]).mean[0]
+        assert torch.equal(one, expected)
+        assert torch.equal(other, expected)
+
+
+def test_input_pictures_without_words_or_guidance_are_one_row() -> None:
+    seen = Seen()
+    made = studio(seen)
+    how = Sampling(1, 1.0, 1, picture_guidance=1.0)
+    render(made, "", (64, 64), how, lambda step: None, [Image.new("RGB", (32, 32))])
+    assert seen.rows == [[made.text.pictures_alone(1).tolist()]]
+
+
+def test_the_guided_velocity_is_the_references() -> None:
+    class Levels(Seen):
+        def predict(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Prompt]) -> Tensor:
+            return torch.tensor([3.0, 1.0, 2.0])[:, None, None, None].expand(noisy.shape)
+
+    made, how = studio(Levels()), Sampling(1, 2.5, 1, picture_guidance=1.6)
+    drawn: list[Tensor] = []
+    codec = made.codec
+    decode = codec.decode
+    codec.decode = lambda latents: drawn.append(latents) or decode(latents)  # type: ignore[method-assign]
+    render(made, "x", (64, 64), how, lambda step: None, [Image.new("RGB", (32, 32))])
+    expected = starting_noise(FAMILY, 64, 64, 1) - (1.0 + 1.6 * (2.0 - 1.0) + 2.5 * (3.0 - 2.0))
+    assert torch.allclose(drawn[0], expected, atol=1e-5)
 
 
 def test_noise_has_the_pictures_shape_and_depends_on_the_seed() -> None:

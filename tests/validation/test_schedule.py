@@ -4,13 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simpletuner.core.progress import Progress
 from simpletuner.validation.schedule import Schedule, due, due_at_end, due_at_start, evaluation_due
 
 
 def steps_due(schedule: Schedule, last: int, per_epoch: int = 10) -> list[int]:
-    return [
-        step for step in range(1, last + 1) if due(schedule, step, step // per_epoch if step % per_epoch == 0 else None)
-    ]
+    def place(step: int) -> Progress:
+        return Progress(step, step // per_epoch, step % per_epoch)
+
+    return [step for step in range(1, last + 1) if due(schedule, place(step), epoch_ended=step % per_epoch == 0)]
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,8 @@ def steps_due(schedule: Schedule, last: int, per_epoch: int = 10) -> list[int]:
         (Schedule(epoch_interval=2), [20, 40, 60]),
         (Schedule(epoch_interval=1, after_epoch=5), [50, 60]),
         (Schedule(step_interval=25, epoch_interval=3), [25, 30, 50, 60]),
+        (Schedule(step_interval=8, after_epoch=3), [32, 40, 48, 56, 64]),
+        (Schedule(step_interval=10, after_epoch=3, after_step=35), [40, 50, 60]),
         (Schedule(step_interval=25, epoch_interval=3, after_step=28, first_step=30), [50, 60]),
         (Schedule(step_interval=0), []),
         (Schedule(step_interval=-1, epoch_interval=0), []),

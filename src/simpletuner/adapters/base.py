@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +28,24 @@ class Adapter(nn.Module, ABC):
     def parameters_by_path(self) -> dict[str, int]:
         """The dotted path of each adapted layer to its number of trainable values."""
 
+    @property
     @abstractmethod
-    def strength(self, multiplier: float) -> AbstractContextManager[None]:
+    def multiplier(self) -> float:
+        """The strength that the adapter has now."""
+
+    @abstractmethod
+    def turn_to(self, multiplier: float) -> None:
+        """Give the adapter another strength; 0 is the base model, to the bit."""
+
+    @contextmanager
+    def strength(self, multiplier: float) -> Iterator[None]:
         """Scale the adapter's effect inside the block; 0 is the base model. The former strength comes back."""
+        former = self.multiplier
+        self.turn_to(multiplier)
+        try:
+            yield
+        finally:
+            self.turn_to(former)
 
     def metadata(self) -> dict[str, str]:
         """What the adapter file says of itself beside what the run says of it; all values are text."""
@@ -52,6 +68,28 @@ class Adapter(nn.Module, ABC):
     def before_pass(self, sigma: Tensor) -> None:
         """Told the share of noise (B,) before each forward pass; most adapters do not care."""
         del sigma
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """Names an adapter by its values, whatever its file says beside them: SHA-256 of names, formats and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        flat = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(flat.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def require_fit(own: Mapping[str, Tensor], given: Mapping[str, Tensor], settings: str) -> None:
+    """Refuse tensors ``given`` by a file that are not the adapter's ``own`` by name and shape. Raises DataError.
+
+    ``settings`` names what shapes such an adapter, for the cure.
+    """
+    if problem := difference(own, given):
+        raise DataError(
+            f"the adapter file does not fit this adapter: {problem}",
+            cure=f"use the {settings} it was trained with, or start fresh with --fresh",
+        )
 
 
 def difference(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:

@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from simpletuner.adapters.base import Adapter, difference
-from simpletuner.adapters.geometry import StoredLayer, match_layers, stored_settings
+from simpletuner.adapters.lycoris.geometry import StoredLayer, match_layers, stored_settings
 from simpletuner.adapters.targets import LoraSettings
-from simpletuner.config.lycoris import LycorisConfig, parse_lycoris
+from simpletuner.config.files.lycoris import LycorisConfig, parse_lycoris
 from simpletuner.core.errors import ConfigError, DataError
 
 _KEY = "init_lora"

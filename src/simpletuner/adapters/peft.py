@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
+from peft import LoraConfig, PeftModel, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from simpletuner.adapters.base import Adapter, difference
+from simpletuner.adapters.base import Adapter, require_fit
 from simpletuner.adapters.targets import LoraSettings, lora_paths
 from simpletuner.core.errors import DataError
 from simpletuner.core.keyed import derive_seed
@@ -54,11 +54,7 @@ class PeftAdapter(Adapter):
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the values of ``tensors``; the names and shapes must be exactly this adapter's. Raises DataError."""
         own = self._factors()
-        if problem := difference(own, tensors):
-            raise DataError(
-                f"the adapter file does not fit this adapter: {problem}",
-                cure="use the lora_rank and peft_lora_target_modules it was trained with, or start fresh with --fresh",
-            )
+        require_fit(own, tensors, "lora_rank and peft_lora_target_modules")
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(tensors[name])
@@ -74,17 +70,12 @@ class PeftAdapter(Adapter):
             for path, layer in self._layers.items()
         }
 
-    @contextmanager
-    def strength(self, multiplier: float) -> Iterator[None]:
-        """Scale the adapter's effect inside the block; 0 is the base model. The former strength comes back."""
-        former = self._multiplier
-        self._turn_to(multiplier)
-        try:
-            yield
-        finally:
-            self._turn_to(former)
+    @property
+    def multiplier(self) -> float:
+        """The strength that the adapter has now."""
+        return float(self._multiplier)
 
-    def _turn_to(self, multiplier: float) -> None:
+    def turn_to(self, multiplier: float) -> None:
         """At 0 the base layers run alone. PEFT's switch also changes what is trained, which is put back."""
         trained = [(parameter, parameter.requires_grad) for parameter in self.parameters()]
         for layer in self._layers.values():
@@ -139,3 +130,21 @@ def _described(config: LoraConfig) -> dict[str, str]:
     own |= {"r": config.r, "lora_alpha": config.lora_alpha, "target_modules": sorted(config.target_modules or ())}
     prefixed = {f"{_COMPONENT}.{key}": value for key, value in own.items()}
     return {_METADATA: json.dumps(prefixed, indent=2, sort_keys=True)}
+
+
+def read_folder(denoiser: nn.Module, folder: Path) -> None:
+    """Lay the adapter in ``folder``, PEFT's own layout, over ``denoiser``, as a user of PEFT does."""
+    PeftModel.from_pretrained(denoiser, str(folder), low_cpu_mem_usage=False)
+
+
+def read_file(denoiser: nn.Module, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Lay the LoRA of a file of diffusers over ``denoiser``, in the steps of diffusers' loader.
+
+    Raises DataError for a tensor that it would leave out.
+    """
+    described: dict[str, Any] = json.loads(metadata[_METADATA])
+    config = LoraConfig(**{key.removeprefix(f"{_COMPONENT}."): value for key, value in described.items()})
+    inject_adapter_in_model(config, denoiser)
+    inner = {name.removeprefix(f"{_COMPONENT}."): tensor for name, tensor in tensors.items()}
+    if ignored := set_peft_model_state_dict(denoiser, inner).unexpected_keys:
+        raise DataError(f"{ignored[0]} is the name of no layer: diffusers would ignore it")

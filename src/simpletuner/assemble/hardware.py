@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
-from simpletuner.config.model import ModelConfig
-from simpletuner.config.precision import PrecisionConfig
+from simpletuner.config.sections.memory import MemoryConfig
+from simpletuner.config.sections.model import ModelConfig
+from simpletuner.config.sections.precision import PrecisionConfig
+from simpletuner.config.sections.speed import SpeedConfig
+from simpletuner.models.attention_kernel import require_kernel
+from simpletuner.precision.quantise import require_format
 
 _DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,6 +37,15 @@ def best_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def set_arithmetic(speed: SpeedConfig, device: torch.device) -> None:
+    """Tell torch how many threads it has, and on CUDA whether fp32 products may be rounded to TF32."""
+    if speed.torch_num_threads is not None:
+        torch.set_num_threads(speed.torch_num_threads)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("highest" if speed.disable_tf32 else "high")
+        torch.backends.cudnn.allow_tf32 = not speed.disable_tf32
 
 
 def resolve_precision(
@@ -62,6 +75,13 @@ def resolve_precision(
         autocast=None if base == asked else asked,
         notices=notices,
     )
+
+
+def require_available(precision: PrecisionConfig, memory: MemoryConfig, device: torch.device) -> None:
+    """Refuse, before hours of caching, what ``device`` or the installed packages cannot do. Raises ConfigError."""
+    if precision.base_model_precision != "no_change":
+        require_format(precision.base_model_precision, device)
+    require_kernel(memory.attention_mechanism, device)
 
 
 def _vae_dtype(model: ModelConfig, asked: torch.dtype) -> torch.dtype:

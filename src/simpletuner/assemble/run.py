@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from simpletuner.adapters.initial import first_step, read_adapter_file, read_average
-from simpletuner.assemble.actions import CheckpointAction, StopAction
-from simpletuner.assemble.datasets import Sources, TrainingData, prepare_data
-from simpletuner.assemble.engine import build_engine, build_saver
-from simpletuner.assemble.length import Length, resolve_length
 from simpletuner.assemble.mishaps import mishaps_named
-from simpletuner.assemble.network import build_model, coverage_lines
-from simpletuner.assemble.output import choose_checkpoint, prepare, start_over
-from simpletuner.assemble.pictures import build_validator
-from simpletuner.assemble.stage import Stage, ranks_of, set_stage
-from simpletuner.assemble.weights import choose_weights
+from simpletuner.assemble.parts import Parts, build_parts
+from simpletuner.assemble.publishing import Publisher, require_publishable
+from simpletuner.assemble.rank_zero import checkpoint_of_first, one_voice
+from simpletuner.assemble.seeing.evaluation import announce_references
+from simpletuner.assemble.stage import Stage, find_processes, pinned, set_stage
+from simpletuner.assemble.stopping import Phase, StopAction, Stopping
+from simpletuner.assemble.training.fetching import resumed_from
+from simpletuner.assemble.training.network import coverage_lines
+from simpletuner.assemble.training.output import choose_checkpoint, occupied, start_over
+from simpletuner.assemble.training.recovery import Journey
+from simpletuner.assemble.training.resume import saved_commit, saved_seed
+from simpletuner.assemble.training.script import checkpoint_script, upload_script
 from simpletuner.config.load import LoadedRun
-from simpletuner.config.rules import scheduler_in_force, trackers
+from simpletuner.config.rules.together import trackers
 from simpletuner.core.checkpoints import Checkpoint, written_result
-from simpletuner.core.errors import ConfigError, DataError, Interrupted, SimpletunerError, Terminated
-from simpletuner.core.events import CheckpointSaved, Emit, Event, Notice, RunEnded, RunStarted, StepDone
-from simpletuner.core.progress import Progress
-from simpletuner.models.family import Codec, MemorySaving, TextReader
-from simpletuner.observe.build import build_console, build_listeners
-from simpletuner.observe.fan_out import FanOut
-from simpletuner.training.checkpoint import Saver, read_state
-from simpletuner.training.loop import Course, Engine
-from simpletuner.training.loop import run as run_loop
-from simpletuner.training.model import TrainedModel
+from simpletuner.core.endings import OnError
+from simpletuner.core.errors import Interrupted, SimpletunerError, Terminated
+from simpletuner.core.events import CheckpointSaved, Emit, Event, RunEnded, RunStarted, StepDone
+from simpletuner.core.stages import told_stage
+from simpletuner.observe.build import build_console, build_listeners, tracker_listeners
+from simpletuner.observe.fan_out import FanOut, Listener
+from simpletuner.observe.trackers.installed import require_trackers
+from simpletuner.observe.webhook.listener import webhook_listeners
+from simpletuner.training.loop import Course
+from simpletuner.training.parallel.processes import Processes
 
 
 def run(loaded: LoadedRun, *, fresh: bool, delete: bool, confirm: Callable[[str], bool]) -> None:
@@ -38,43 +44,59 @@ def run(loaded: LoadedRun, *, fresh: bool, delete: bool, confirm: Callable[[str]
     ``fresh`` moves an earlier run in the output folder aside, after ``confirm``; ``delete`` lets data sets that ask for
     it delete pictures that cannot be used. Raises SimpletunerError for everything that a user can act on.
     """
-    _require_one_process(loaded)
-    output_dir = Path(loaded.config.report.output_dir)
-    prepare(output_dir)
-    if fresh:
-        start_over(output_dir, confirm)
-    notes = FanOut([build_console()])
-    chosen = choose_checkpoint(output_dir, loaded.config.checkpoints.resume_from_checkpoint, notes)
-    notes.close()
     report = loaded.config.report
-    listeners = build_listeners(
-        trackers(report.report_to), output_dir, report.logging_dir, chosen.step if chosen else 0
-    )
-    heard = _Heard(listeners, chosen.step if chosen else 0)
-    began = time.monotonic()
-    try:
-        with mishaps_named(output_dir):
-            _train(set_stage(loaded, saved_seed(chosen), heard), chosen, delete=delete)
-        heard(RunEnded(heard.step, "completed", time.monotonic() - began))
-    except (Interrupted, Terminated) as error:
-        heard(RunEnded(heard.step, "interrupted", time.monotonic() - began, str(error)))
-        raise
-    except SimpletunerError as error:
-        heard(RunEnded(heard.step, "failed", time.monotonic() - began, str(error)))
-        raise
-    finally:
-        listeners.close()
+    require_trackers(trackers(report.report_to), loaded.environ, Path.cwd())
+    processes = find_processes(loaded)
+    output_dir = Path(report.output_dir)
+    with one_voice(processes), occupied(output_dir, _say) if processes.is_first else nullcontext():
+        chosen = checkpoint_of_first(processes, lambda: _chosen(loaded, confirm if fresh else None))
+        _run(loaded, processes, chosen, delete=delete)
 
 
-def _require_one_process(loaded: LoadedRun) -> None:
-    """A launcher that starts several would have them write the same files."""
-    ranks = loaded.environ.get("WORLD_SIZE", "1")
-    if ranks != "1":
-        raise ConfigError(
-            f"{ranks} processes were started; training on several devices is not available in this version",
-            key="WORLD_SIZE",
-            cure="start `simpletuner train` itself, without torchrun or accelerate launch",
-        )
+def _chosen(loaded: LoadedRun, confirm: Callable[[str], bool] | None) -> Checkpoint | None:
+    """The checkpoint to go on from, in a folder that is ready; with ``confirm`` an earlier run is moved aside."""
+    output_dir = Path(loaded.config.report.output_dir)
+    if confirm is not None:
+        start_over(output_dir, confirm)
+    asked = resumed_from(loaded, _say)
+    damaged = loaded.config.checkpoints.delete_invalid_checkpoints
+    return choose_checkpoint(output_dir, asked, _say, delete_damaged=damaged)
+
+
+def _say(event: Event) -> None:
+    """Before there are listeners: metrics.jsonl has to know the step resumed from."""
+    console = FanOut([build_console()])
+    console(event)
+    console.close()
+
+
+def _run(loaded: LoadedRun, processes: Processes, chosen: Checkpoint | None, *, delete: bool) -> None:
+    """The run itself, told to the listeners of the first process."""
+    report, first_step = loaded.config.report, chosen.step if chosen else 0
+    output_dir = Path(report.output_dir)
+    listeners = FanOut([])
+    if processes.is_first:
+        names = trackers(report.report_to)
+        more = [*tracker_listeners(loaded, first_step), *_more_listeners(loaded)]
+        listeners = build_listeners(names, output_dir, report.logging_dir, first_step, more=more)
+    heard = _Heard(listeners, first_step)
+    stopping = Stopping()
+    with closing(listeners), OnError(heard.failed):
+        with stopping.listening(), mishaps_named(loaded.config):
+            stage = set_stage(loaded, saved_seed(chosen), heard, processes)
+            _train(replace(stage, emit=stopping.ear(stage.emit)), chosen, stopping, delete=delete)
+        heard.ended("completed")
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, SimpletunerError) else f"{type(error).__name__}: {error}"
+
+
+def _more_listeners(loaded: LoadedRun) -> list[Listener]:
+    """The user's script and receivers."""
+    scripts, report = (checkpoint_script(loaded.config), upload_script(loaded.config)), loaded.config.report
+    prefix = f"{report.tracker_project_name} {report.tracker_run_name}"
+    return [*(script for script in scripts if script), *webhook_listeners(loaded.webhooks, prefix, loaded.environ)]
 
 
 class _Heard:
@@ -82,6 +104,7 @@ class _Heard:
 
     def __init__(self, emit: Emit, first_step: int) -> None:
         self._emit = emit
+        self._began = time.monotonic()
         self.step = first_step
 
     def __call__(self, event: Event) -> None:
@@ -89,124 +112,62 @@ class _Heard:
             self.step = event.step
         self._emit(event)
 
+    def ended(self, status: str, message: str = "", trace: str = "") -> None:
+        """Tell that the run is over."""
+        self._emit(RunEnded(self.step, status, time.monotonic() - self._began, message, trace))
 
-def saved_seed(chosen: Checkpoint | None) -> int | None:
-    """The seed that a run which goes on from ``chosen`` keeps; None for a fresh run."""
-    return int(read_state(chosen.path)["fingerprint"]["seed"]) if chosen else None
+    def failed(self, error: BaseException) -> None:
+        """Tell what ended it. A bug of ours, too: whoever watches from elsewhere learns that nothing goes on."""
+        if isinstance(error, Interrupted | Terminated):
+            self.ended("interrupted", str(error))
+        elif isinstance(error, Exception):
+            self.ended("failed", _told(error), "".join(traceback.format_exception(error)))
 
 
-def _train(stage: Stage, chosen: Checkpoint | None, *, delete: bool) -> None:
+def _train(stage: Stage, chosen: Checkpoint | None, stopping: Stopping, *, delete: bool) -> None:
     """Everything between the checks and the end."""
-    weights = choose_weights(stage.loaded, stage.family.facts)
-    text = stage.family.load_text(weights.source, builtin_negative=weights.builtin_negative)
-    codec = load_codec(stage, weights.source)
-    data = _data(stage, codec, text, delete=delete)
-    built = build_model(stage, weights.source)
-    model = built.model
-    length = resolve_length(stage.loaded.config.length, data.calendar)
-    engine = build_engine(stage, model, data, text, length)
-    saver = build_saver(stage, engine, built.laid, data, length)
-    start = _resume(stage, saver, chosen, data) if chosen else _first(stage, engine, length)
-    if chosen:
-        _tell_resume(stage, chosen, start, length)
-    validator = build_validator(stage.loaded, engine, (codec, text), start.step, stage.emit)
-    _announce(stage, model, length, start)
-    validator.before_training(start)
-    checkpoints = _checkpoints(stage, saver, start.step if chosen else -1)
-    stop = StopAction(checkpoints)
-    course = _course(stage, data, length, start, chosen)
-    try:
-        with stop.listening():
-            end = run_loop(engine, course, start, (checkpoints, stop, validator), stage.emit)
-    except DataError:
-        # A picture went bad in mid-run; what was learned so far is not lost.
-        checkpoints.save(checkpoints.latest or start)
-        raise
-    finally:
-        data.close()
-    checkpoints.save(end)
-    with written_result(stage.output_dir) as folder:
-        saver.write_final(folder, end)
-    stage.emit(CheckpointSaved(end.step, stage.output_dir, is_final=True))
-    validator.at_end(end)
+    repository = require_publishable(stage)
+    with stopping.anywhere():
+        stage = pinned(stage, saved_commit(chosen))
+    parts = build_parts(stage, chosen, stopping, delete=delete)
+    start, together = parts.start, parts.engine.parallel
+    publisher = Publisher(stage, repository, parts.checkpoints.intervals, together, stopping)
+    _announce(stage, parts)
+    parts.validator.before_training(start)
+    announce_references(stage, parts.engine, parts.data)
+    parts.evaluator.before_training(start)
+    stop = StopAction(stopping, together)
+    stopping.phase, stopping.together = Phase.TRAINING, together.count > 1
+    with closing(parts.data), OnError(lambda _: publisher.close()):
+        journey = Journey(parts.engine, _course(stage, parts, chosen), parts.checkpoints, stopping, parts.evaluator)
+        actions = (parts.checkpoints, stop, parts.evaluator, parts.validator, publisher, parts.early)
+        end = parts.early.travelled(start, partial(journey.travel, start, actions))
+    stopping.phase = Phase.FINISHING
+    parts.checkpoints.save(end)
+    with told_stage(stage.emit, "model_save"):
+        parts.saver.finish(lambda: written_result(stage.output_dir), end)
+        stage.emit(CheckpointSaved(end.step, stage.output_dir, is_final=True))
+    stop.after_update(end, epoch_ended=False)
+    parts.validator.at_end(end)
+    stop.after_update(end, epoch_ended=False)
+    stopping.phase = Phase.PUBLISHING
+    publisher.at_end(end)
 
 
-def _resume(stage: Stage, saver: Saver, chosen: Checkpoint, data: TrainingData) -> Progress:
-    """Where the run goes on; told when the pictures are not those of the checkpoint."""
-    progress = saver.restore(chosen.path)
-    if read_state(chosen.path)["data"] != data.digest:
-        told = f"the pictures changed since {chosen.path.name}: what is left of this epoch follows the new order"
-        stage.emit(Notice(told, level="warning"))
-    if progress.epoch_step >= data.calendar.length(progress.epoch):
-        return Progress(step=progress.step, epoch=progress.epoch + 1)
-    return progress
-
-
-def _first(stage: Stage, engine: Engine, length: Length) -> Progress:
-    """Where a fresh run begins: at 0, or where its first adapter file was saved, with the average that goes with it."""
-    loaded = stage.loaded
-    if loaded.init_lora_ema is not None and engine.ema is not None:
-        engine.ema.load(read_average(loaded.init_lora_ema, engine.ema.shadow))
-    if loaded.init_lora is None:
-        return Progress()
-    step = first_step(loaded.config.adapter.init_lora_step, read_adapter_file(loaded.init_lora), length.steps)
-    stage.emit(Notice(f"starting from {loaded.init_lora.name}: step {step} of {length.steps}"))
-    return Progress(step=step)
-
-
-def _tell_resume(stage: Stage, chosen: Checkpoint, start: Progress, length: Length) -> None:
-    stage.emit(
-        Notice(f"going on from {chosen.path.name}: step {start.step} of {length.steps}, epoch {start.epoch + 1}")
-    )
-    if stage.loaded.init_lora is not None:
-        stage.emit(Notice("init_lora: the checkpoint's values and step are taken"))
-    if start.step >= length.steps:
-        stage.emit(Notice(f"nothing is left to train: raise max_train_steps above {start.step} to go on"))
-    planned = read_state(chosen.path)["steps"]
-    shape = scheduler_in_force(stage.loaded.config.optimizer)
-    if planned != length.steps and not shape.startswith("constant"):
-        told = f"the run was planned for {planned} steps: the {shape} learning rate is stretched and jumps here"
-        stage.emit(Notice(told, level="warning"))
-
-
-def load_codec(stage: Stage, source: str | Path) -> Codec:
-    """The VAE, saving memory as asked for."""
-    config = stage.loaded.config.model
-    saving = MemorySaving(tiling=config.vae_enable_tiling, slicing=config.vae_enable_slicing)
-    return stage.family.load_codec(source, stage.accelerator.device, stage.precision.vae, saving)
-
-
-def _data(stage: Stage, codec: Codec, text: TextReader, *, delete: bool) -> TrainingData:
-    sources = Sources(codec=codec, text=text, seed=stage.seed, maximum_edge=stage.family.facts.longest_edge)
-    return prepare_data(stage.loaded, sources, ranks_of(stage.accelerator), stage.emit, delete=delete)
-
-
-def _announce(stage: Stage, model: TrainedModel, length: Length, start: Progress) -> None:
-    lines = coverage_lines(model, stage.family.linears(model.denoiser))
+def _announce(stage: Stage, parts: Parts) -> None:
+    length, start = parts.length, parts.start
+    lines = coverage_lines(parts.model, stage.family.linears(parts.model.denoiser))
     told = (*lines, f"{length.updates_per_epoch} updates an epoch, {length.steps} in all")
-    stage.emit(RunStarted(stage.loaded.name, stage.output_dir, start.step, length.steps, length.epochs, told))
+    begun = start.epoch + bool(start.epoch_step)
+    name, folder = stage.loaded.name, stage.output_dir
+    stage.emit(RunStarted(name, folder, start.step, length.steps, length.epochs, told, begun))
 
 
-def _checkpoints(stage: Stage, saver: Saver, saved_step: int) -> CheckpointAction:
-    config = stage.loaded.config.checkpoints
-    return CheckpointAction(
-        saver,
-        stage.output_dir,
-        config.checkpoint_step_interval,
-        config.checkpoint_epoch_interval,
-        config.checkpoints_total_limit,
-        stage.emit,
-        saved_step,
-    )
-
-
-def _course(stage: Stage, data: TrainingData, length: Length, start: Progress, chosen: Checkpoint | None) -> Course:
+def _course(stage: Stage, parts: Parts, chosen: Checkpoint | None) -> Course:
     return Course(
-        plan=data.plan,
-        slices=data.slices,
-        prior=data.is_prior,
-        max_steps=length.steps,
-        seed=stage.seed,
-        first_step=start.step,
+        plan=parts.data.plan,
+        max_steps=parts.length.steps,
+        first_step=parts.start.step,
         resumed_from=chosen.path.name if chosen else None,
+        skips=stage.loaded.config.optimizer.skip_non_finite_updates,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simpletuner.assemble.cache_run import explain_file, fill, prune_caches
+from simpletuner.assemble.data.cache_run import explain_file, fill, prune_caches
 from simpletuner.cli.words import Words
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.errors import ConfigError

@@ -24,8 +24,11 @@ _FILE = 28
 _INDENT = (0, 0, 0, 2)
 
 
-def show(console: Console, report: Report, code: int) -> None:
-    """Print every data set, the problems and the totals."""
+Pairs = Sequence[tuple[str, str]]
+
+
+def show(console: Console, report: Report, code: int, outlook: Pairs = ()) -> None:
+    """Print every data set, the problems and the totals; ``outlook`` are lines about the run, with their labels."""
     for note in report.notes:
         console.print(_pair("note", note, "dim"))
     for found in report.datasets:
@@ -34,7 +37,7 @@ def show(console: Console, report: Report, code: int) -> None:
         console.print(Group("", Text("worth a look" if code == ExitCode.OK else "problems", style="bold yellow")))
         for problem in report.problems:
             console.print(_bullet(problem))
-    console.print(Group("", *_totals(report, code)))
+    console.print(Group("", *(_pair(label, text) for label, text in outlook), *_totals(report, code)))
 
 
 def _title(found: DatasetReport) -> Text:
@@ -128,6 +131,9 @@ def _dropped(dropped: Sequence[Dropped]) -> Table:
 
 
 def _totals(report: Report, code: int) -> Iterator[RenderableType]:
+    if not report.more.get("scanned", True):
+        yield _pair("verdict", "the configuration is in order; no picture was looked at (--no-scan)", "bold green")
+        return
     epochs = f"{report.steps / report.updates:,.3g} epochs" if report.updates else "no epoch"
     told = f"{plural(report.pictures, 'picture')}, {plural(report.updates, 'update')} an epoch"
     yield _pair("total", f"{told}; the run: {plural(report.steps, 'update')}, {epochs}")

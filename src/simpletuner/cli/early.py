@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from simpletuner.adapters.preset import require_matches, require_name_matches, require_patterns, resolve_preset
+from simpletuner.adapters.lycoris.preset import require_matches, require_name_matches, require_patterns, resolve_preset
 from simpletuner.adapters.targets import lora_paths, lora_settings
-from simpletuner.config.adapter import AdapterConfig
+from simpletuner.assemble.adapter_plan import known_shapes, transformer_config
+from simpletuner.assemble.weights import choose_weights
 from simpletuner.config.load import LoadedRun
-from simpletuner.config.problems import near
-from simpletuner.config.read import read_object
+from simpletuner.config.reading.problems import near
+from simpletuner.config.sections.adapter import AdapterConfig
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.linears import LinearShape
 from simpletuner.models.catalogue import family_facts
 from simpletuner.models.facts import FamilyFacts
+from simpletuner.models.rotation import rotating
+from simpletuner.validation.scores.clip_files import require_clip_name
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
 _KEY = "pretrained_model_name_or_path"
@@ -24,21 +27,46 @@ _PARTS = ("transformer/config.json", "vae/config.json", "tokenizer")
 
 
 def require_possible(loaded: LoadedRun, cwd: Path) -> None:
-    """Refuse weights and layers that this machine's files show not to exist. Raises ConfigError."""
+    """Refuse weights, revisions and layers that this machine's files show not to exist. Raises ConfigError."""
     model = loaded.config.model
     facts = family_facts(model.model_family)
     source: str | Path = facts.flavour(model.model_flavour).source
     named = model.pretrained_model_name_or_path
     if named is not None:
-        source = _named_source(named, facts, cwd)
+        source = named_source(named, facts, cwd)
+    choose_weights(loaded, facts)
     if loaded.lycoris is not None:
         preset = resolve_preset(loaded.lycoris.raw.get("apply_preset", {}), facts.class_aliases)
         _require_layers(preset, loaded.lycoris_file, facts, _paths(facts, source))
+    _require_turns(loaded, facts, source)
+    _require_judge(loaded, cwd)
     if model.model_type == "lora" and loaded.config.adapter.lora_type == "standard":
-        _require_targets(loaded.config.adapter, loaded.config_file, facts, _shapes(facts, source))
+        _require_targets(loaded.config.adapter, loaded.config_file, facts, known_shapes(source, facts))
 
 
-def _named_source(named: str, facts: FamilyFacts, cwd: Path) -> str | Path:
+def _require_turns(loaded: LoadedRun, facts: FamilyFacts, source: str | Path) -> None:
+    """Refuse to swap more blocks than the model has; where that is not known yet, it is counted once it is."""
+    swapped = loaded.config.memory.musubi_blocks_to_swap
+    config = transformer_config(source, facts) if swapped else {}
+    if config:
+        try:
+            rotating(facts.block_count(config), swapped)
+        except ConfigError as error:
+            raise ConfigError(error.reason, file=loaded.config_file, key=error.key, cure=error.cure) from None
+
+
+def _require_judge(loaded: LoadedRun, cwd: Path) -> None:
+    """Refuse a CLIP that is neither a folder with one nor a hub id."""
+    asked = loaded.config.evaluation
+    named = asked.pretrained_evaluation_model_name_or_path
+    if asked.evaluation_type == "clip" and named is not None:
+        try:
+            require_clip_name(named, cwd)
+        except ConfigError as error:
+            raise ConfigError(error.reason, file=loaded.config_file, key=error.key, cure=error.cure) from None
+
+
+def named_source(named: str, facts: FamilyFacts, cwd: Path) -> str | Path:
     """The folder or the hub id that ``named`` means; a flavour's name is that flavour's source."""
     folder = cwd / named
     if folder.exists():
@@ -88,20 +116,6 @@ def _require_targets(
 def _paths(facts: FamilyFacts, source: str | Path) -> tuple[str, ...]:
     """The module paths of the model in a local folder; empty when they can be known only by loading it."""
     try:
-        return facts.module_paths(_transformer(source))
+        return facts.module_paths(transformer_config(source, facts))
     except (KeyError, TypeError, ValueError):
         return ()
-
-
-def _shapes(facts: FamilyFacts, source: str | Path) -> tuple[LinearShape, ...]:
-    """The linear layers of the model in a local folder; empty as with :func:`_paths`."""
-    try:
-        return facts.linear_shapes(_transformer(source))
-    except (KeyError, TypeError, ValueError):
-        return ()
-
-
-def _transformer(source: str | Path) -> Mapping[str, Any]:
-    """The configuration of the transformer in a local folder; empty for weights on the hub."""
-    file = Path(source) / "transformer" / "config.json"
-    return read_object(file) if isinstance(source, Path) and file.is_file() else {}

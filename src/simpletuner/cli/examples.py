@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from pathlib import Path
 
 import click
 
-from simpletuner.config.find import example_folder, example_names
+from simpletuner.config.reading.find import example_folder, example_names
+from simpletuner.config.reading.read import read_object
 from simpletuner.core.errors import ConfigError
 
 
 def list_examples() -> None:
-    """Print the names of the examples, and how to use one."""
+    """Print the names of the examples; beside them, as notes, what each is and how to use one."""
     for name in example_names():
         click.echo(name)
+        about = read_object(example_folder(name) / "config.json")["__about"]
+        click.echo(textwrap.fill(about, 76, initial_indent="  ", subsequent_indent="  "), err=True)
     click.echo("\nrun one: simpletuner train --example NAME\ncopy one: simpletuner examples copy NAME DEST", err=True)
 
 

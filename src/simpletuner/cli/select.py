@@ -9,7 +9,8 @@ from pathlib import Path
 from simpletuner.cli.early import require_possible
 from simpletuner.cli.words import TRAIN, Extras, Words, parse_words
 from simpletuner.config.describe import Description, descriptions
-from simpletuner.config.load import LoadedRun, load_run
+from simpletuner.config.load import COMMAND_LINE, LoadedRun, load_run
+from simpletuner.core.errors import ConfigError
 
 _SELECTORS = """\
 Which run:
@@ -30,7 +31,14 @@ def select_run(
     """The checked run and the parsed words; ``extras`` are those of the command. Raises ConfigError."""
     parsed = parse_words(words, extras)
     loaded = load_run(parsed.selection, parsed.overrides, cwd, environ)
-    require_possible(loaded, cwd)
+    try:
+        require_possible(loaded, cwd)
+    except ConfigError as error:
+        if error.file:
+            raise
+        named = error.key in parsed.overrides or loaded.config_file is None
+        file = COMMAND_LINE if named else loaded.config_file
+        raise ConfigError(error.reason, file=file, key=error.key, cure=error.cure) from None
     return loaded, parsed
 
 
@@ -41,7 +49,7 @@ def help_text() -> str:
     for described in descriptions():
         if described.section != section:
             section = described.section
-            lines.append(f"\n{section.capitalize()}:")
+            lines.append(f"\n{section.replace('_', ' ').capitalize()}:")
         lines.append(_line(described))
     return "\n".join(lines)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simpletuner.config.find import Selection
-from simpletuner.config.lenient import SWITCH_WORDS, plain_type
-from simpletuner.config.names import bare_name
+from simpletuner.config.reading.find import Selection
+from simpletuner.config.reading.lenient import SWITCH_WORDS, plain_type
+from simpletuner.config.reading.names import bare_name
 from simpletuner.config.run import OPTIONS
 from simpletuner.core.errors import ConfigError
 
@@ -31,7 +31,8 @@ class Extras:
 
 TRAIN = Extras(switches=frozenset({"fresh", "yes_delete"}))
 CACHE = Extras(switches=frozenset({"prune"}), valued=frozenset({"explain"}))
-CHECK = Extras(switches=frozenset({"deep", "json"}), valued=frozenset({"html"}))
+PLAN = Extras(switches=frozenset({"alternatives", "json", "largest"}))
+CHECK = Extras(switches=frozenset({"deep", "json", "lokr", "no_scan"}), valued=frozenset({"html"}))
 
 
 @dataclass(frozen=True)

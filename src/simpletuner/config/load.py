@@ -7,26 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simpletuner.config.dataset import DatasetConfig
-from simpletuner.config.datasets import Dataloader, read_datasets
-from simpletuner.config.environment import substitute
-from simpletuner.config.fill import Source, fill
-from simpletuner.config.find import Found, Selection, find_config, locate
-from simpletuner.config.lenient import is_given
-from simpletuner.config.lycoris import LycorisConfig, read_lycoris
-from simpletuner.config.lycoris_rules import quantised_problems
-from simpletuner.config.names import name_options
+from simpletuner.config.datasets.dataset import DatasetConfig
+from simpletuner.config.datasets.file import Dataloader, read_datasets
+from simpletuner.config.datasets.surroundings import Surroundings
+from simpletuner.config.files.adapter import require_kind
+from simpletuner.config.files.deepspeed import ZeroConfig, read_zero
+from simpletuner.config.files.destinations import Destination, read_destinations
+from simpletuner.config.files.lycoris import LycorisConfig, read_lycoris
+from simpletuner.config.files.lycoris_rules import quantised_problems
+from simpletuner.config.files.prompts import LibraryPrompt, read_prompts
+from simpletuner.config.files.webhooks import Webhook, read_webhooks
 from simpletuner.config.option import Section
-from simpletuner.config.problems import raise_all
-from simpletuner.config.prompts import LibraryPrompt, read_prompts
-from simpletuner.config.read import read_options
-from simpletuner.config.rules import contradictions, notices
+from simpletuner.config.reading.environment import substitute
+from simpletuner.config.reading.fill import Source, fill
+from simpletuner.config.reading.find import Found, Selection, find_config, locate
+from simpletuner.config.reading.launch import launch_values
+from simpletuner.config.reading.names import name_options
+from simpletuner.config.reading.problems import raise_all
+from simpletuner.config.reading.read import read_options
+from simpletuner.config.reading.variables import variable_notices
+from simpletuner.config.rules.checkpoints import resume_problems, space_notices
+from simpletuner.config.rules.data import data_notices, placeholder_notices, require_adapter
+from simpletuner.config.rules.folders import held_out_problems, output_problems
+from simpletuner.config.rules.together import contradictions, notices
+from simpletuner.config.rules.validation import preview_notices, validation_notices
 from simpletuner.config.run import SECTIONS, RunConfig
-from simpletuner.config.surroundings import Surroundings
 from simpletuner.core.errors import ConfigError
 
 COMMAND_LINE = "command line"
-_PROCESSES = "TRAINING_NUM_PROCESSES"
 _DATALOADER = "multidatabackend.json"
 
 
@@ -35,15 +43,20 @@ class LoadedRun:
     """Everything that the files and words of a run say, read and checked.
 
     ``name`` is the environment's or the example's; ``values`` are the options the user gave, unconverted, by their
-    flat names; ``text_cache`` is the full path of the token cache; ``environ`` is the environment with the variables
-    of the ``config.env`` files.
+    flat names; ``inputs`` are the input pictures of validation; ``text_cache`` is the full path of the token cache;
+    ``zero`` is what DeepSpeed shares out;
+    ``environ`` is the environment with the variables of the ``config.env`` files.
     """
 
     config: RunConfig
     datasets: tuple[DatasetConfig, ...]
     lycoris: LycorisConfig | None
     prompts: tuple[LibraryPrompt, ...]
+    inputs: tuple[Path, ...]
     text_cache: Path
+    webhooks: tuple[Webhook, ...]
+    destinations: tuple[Destination, ...]
+    zero: ZeroConfig | None
     name: str
     config_file: Path | None
     dataloader_file: Path
@@ -74,22 +87,38 @@ def load_run(selection: Selection, overrides: Mapping[str, str], cwd: Path, envi
     config = _build(given)
     dataloader_file, more = _dataloader_file(config, given.source, found, cwd)
     dataloader = read_datasets(Surroundings(dataloader_file, config, cwd, found.environ))
-    _require_adapter(config, dataloader, dataloader_file)
+    destinations = read_destinations(config.publishing.publishing_config, given.source, found, cwd)
+    _require_places(config, dataloader, dataloader_file, given.source, cwd)
+    raise_all([*resume_problems(config, given.source, cwd, has_stores=bool(destinations))])
     lycoris_file = _lycoris_file(config, found, cwd)
     library = config.validation.user_prompt_library
+    prompts = read_prompts(locate(library, "user_prompt_library", found, cwd)) if library else ()
+    webhooks = read_webhooks(config.report.webhook_config, given.source, found, cwd)
+    told = (
+        *given.notices,
+        *notices(config, given.values.keys()),
+        *validation_notices(config),
+        *space_notices(config, cwd),
+    )
+    previews = preview_notices(config, given.values.keys(), webhooks)
+    of_data = (*dataloader.notices, *data_notices(config, given.values.keys(), dataloader.datasets))
     return LoadedRun(
         config=config,
         datasets=dataloader.datasets,
         lycoris=_lycoris(config, lycoris_file) if lycoris_file else None,
-        prompts=read_prompts(locate(library, "user_prompt_library", found, cwd)) if library else (),
+        prompts=prompts,
+        inputs=_inputs(config, found, cwd),
         text_cache=dataloader.text_cache,
+        webhooks=webhooks,
+        destinations=destinations,
+        zero=read_zero(config, given.source, found, cwd),
         name=found.name,
         config_file=found.file,
         dataloader_file=dataloader_file,
         lycoris_file=lycoris_file,
-        init_lora=_located(config.adapter.init_lora, "init_lora", found, cwd),
+        init_lora=_init_lora(config, found, cwd),
         init_lora_ema=_located(config.adapter.init_lora_ema, "init_lora_ema", found, cwd),
-        notices=(*given.notices, *notices(config, given.values.keys()), *more, *_data_notices(config, dataloader)),
+        notices=(*told, *previews, *more, *of_data, *placeholder_notices(config, dataloader.datasets, prompts)),
         values=given.values,
         environ=found.environ,
     )
@@ -103,10 +132,18 @@ def _gather(found: Found, overrides: Mapping[str, str]) -> _Given:
     raise_all([*written.problems, *words.problems])
     values = {key: value for key, value in {**written.values, **words.values}.items() if value is not None}
     origins = dict.fromkeys(words.values, COMMAND_LINE)
-    if "num_processes" not in values and is_given(found.environ.get(_PROCESSES)):
-        values["num_processes"] = found.environ[_PROCESSES]
-        origins["num_processes"] = f"environment variable {_PROCESSES}"
-    return _Given(values, Source(file, origins=origins), written.notices + words.notices)
+    try:
+        launched = launch_values(values, found.environ)
+    except ConfigError as error:
+        raise (error if error.file else Source(file, origins=origins).problem(*_parts(error))) from None
+    values |= launched.values
+    origins |= launched.origins
+    told = (*written.notices, *words.notices, *launched.notices, *variable_notices(found))
+    return _Given(values, Source(file, origins=origins), told)
+
+
+def _parts(error: ConfigError) -> tuple[str, str, str | None]:
+    return str(error.key), error.reason, error.cure
 
 
 def _substituted(pairs: Mapping[str, Any], environ: Mapping[str, str]) -> Mapping[str, Any]:
@@ -156,22 +193,21 @@ def _located(given: str | None, key: str, found: Found, cwd: Path) -> Path | Non
     return None if given is None else locate(given, key, found, cwd)
 
 
-def _require_adapter(config: RunConfig, dataloader: Dataloader, file: Path) -> None:
-    """Regularisation compares with the model without its adapter; when all weights train there is no such model."""
-    if config.model.model_type == "full":
-        for dataset in dataloader.datasets:
-            if dataset.is_regularisation_data:
-                raise ConfigError(
-                    f"data set '{dataset.id}' is regularisation data, which needs an adapter, and model_type is full",
-                    file=file,
-                    key="is_regularisation_data",
-                    cure="use model_type=lora, or train on it like any other with is_regularisation_data false",
-                )
+def _init_lora(config: RunConfig, found: Found, cwd: Path) -> Path | None:
+    """The adapter file that training starts from, of the kind that is trained."""
+    path = _located(config.adapter.init_lora, "init_lora", found, cwd)
+    if path is not None and config.model.model_type == "lora":
+        require_kind(path, config.adapter.lora_type)
+    return path
 
 
-def _data_notices(config: RunConfig, dataloader: Dataloader) -> tuple[str, ...]:
-    evaluated = [dataset.id for dataset in dataloader.datasets if dataset.dataset_type == "eval"]
-    left_out = "is for evaluation, which this version does not do yet: it is left out"
-    wanted = config.evaluation.eval_steps_interval or config.evaluation.eval_epoch_interval
-    lonely = ("an evaluation is asked for, but no data set has dataset_type eval",) if wanted and not evaluated else ()
-    return (*dataloader.notices, *(f"data set '{name}' {left_out}" for name in evaluated), *lonely)
+def _require_places(config: RunConfig, dataloader: Dataloader, file: Path, source: Source, cwd: Path) -> None:
+    """Refuse data sets that cannot be used in this run, or where they lie."""
+    require_adapter(config, dataloader.datasets, file)
+    raise_all([*held_out_problems(dataloader.datasets, file)])
+    raise_all([*output_problems(config, dataloader.datasets, source, cwd)])
+
+
+def _inputs(config: RunConfig, found: Found, cwd: Path) -> tuple[Path, ...]:
+    named = (config.validation.validation_input or "").split(",")
+    return tuple(locate(name.strip(), "validation_input", found, cwd) for name in named if name.strip())

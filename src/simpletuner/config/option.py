@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 LATER = "is not available in this version"
+EVERY_OPTION = "docs/options.md lists every option"
 REQUIRED: Any = PydanticUndefined
 
 

@@ -6,16 +6,24 @@ from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
-from simpletuner.config.adapter import AdapterConfig
-from simpletuner.config.data import DataConfig
-from simpletuner.config.length import FlowConfig, LengthConfig, MachineConfig
-from simpletuner.config.memory import MemoryConfig
-from simpletuner.config.model import ModelConfig
-from simpletuner.config.optimizer import EmaConfig, OptimizerConfig
 from simpletuner.config.option import Section
-from simpletuner.config.precision import PrecisionConfig
-from simpletuner.config.report import CheckpointConfig, ReportConfig
-from simpletuner.config.validation import EvaluationConfig, ValidationConfig
+from simpletuner.config.sections.adapter import AdapterConfig
+from simpletuner.config.sections.data import DataConfig
+from simpletuner.config.sections.length import LengthConfig
+from simpletuner.config.sections.machine import MachineConfig, ShardConfig
+from simpletuner.config.sections.memory import MemoryConfig
+from simpletuner.config.sections.model import ModelConfig
+from simpletuner.config.sections.objective import ObjectiveConfig
+from simpletuner.config.sections.optimizer import EmaConfig, OptimizerConfig
+from simpletuner.config.sections.precision import PrecisionConfig
+from simpletuner.config.sections.publishing import PublishingConfig
+from simpletuner.config.sections.report import CheckpointConfig, ReportConfig
+from simpletuner.config.sections.rollout import RolloutConfig
+from simpletuner.config.sections.sampler import SamplerConfig
+from simpletuner.config.sections.speed import SpeedConfig
+from simpletuner.config.sections.text_encoder import TextEncoderConfig
+from simpletuner.config.sections.timesteps import FlowConfig
+from simpletuner.config.sections.validation import EvaluationConfig, ValidationConfig
 
 __all__ = [
     "OPTIONS",
@@ -30,11 +38,18 @@ __all__ = [
     "MachineConfig",
     "MemoryConfig",
     "ModelConfig",
+    "ObjectiveConfig",
     "Option",
     "OptimizerConfig",
     "PrecisionConfig",
+    "PublishingConfig",
     "ReportConfig",
+    "RolloutConfig",
     "RunConfig",
+    "SamplerConfig",
+    "ShardConfig",
+    "SpeedConfig",
+    "TextEncoderConfig",
     "ValidationConfig",
 ]
 
@@ -48,6 +63,8 @@ class RunConfig(Section):
     """Number formats of frozen weights."""
     memory: MemoryConfig
     """Time against memory."""
+    speed: SpeedConfig
+    """Threads and rounding."""
     adapter: AdapterConfig
     """What is laid over them."""
     length: LengthConfig
@@ -60,16 +77,28 @@ class RunConfig(Section):
     """Defaults of the data sets."""
     validation: ValidationConfig
     """Pictures drawn during training."""
+    sampler: SamplerConfig
+    """How they are sampled."""
     evaluation: EvaluationConfig
     """Loss on held-out pictures."""
     checkpoints: CheckpointConfig
     """Saves and resumes."""
     report: ReportConfig
     """Output and trackers."""
+    publishing: PublishingConfig
+    """Where the result goes beside."""
+    objective: ObjectiveConfig
+    """What is minimised."""
     flow: FlowConfig
-    """Schedule shifts."""
+    """Shares of noise."""
+    rollout: RolloutConfig
+    """Scheduled sampling."""
     machine: MachineConfig
     """Processes."""
+    shard: ShardConfig
+    """Weights in parts."""
+    text_encoder: TextEncoderConfig
+    """What OmniGen has not."""
 
 
 @dataclass(frozen=True)
@@ -85,17 +114,24 @@ SECTIONS: dict[str, type[Section]] = {
     "model": ModelConfig,
     "precision": PrecisionConfig,
     "memory": MemoryConfig,
+    "speed": SpeedConfig,
     "adapter": AdapterConfig,
     "length": LengthConfig,
     "optimizer": OptimizerConfig,
     "ema": EmaConfig,
     "data": DataConfig,
     "validation": ValidationConfig,
+    "sampler": SamplerConfig,
     "evaluation": EvaluationConfig,
     "checkpoints": CheckpointConfig,
     "report": ReportConfig,
+    "publishing": PublishingConfig,
+    "objective": ObjectiveConfig,
     "flow": FlowConfig,
+    "rollout": RolloutConfig,
     "machine": MachineConfig,
+    "shard": ShardConfig,
+    "text_encoder": TextEncoderConfig,
 }
 
 OPTIONS: dict[str, Option] = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -64,10 +66,20 @@ class OutOfMemory(SimpletunerError):
     exit_code = ExitCode.MEMORY
 
 
+class PublishError(SimpletunerError):
+    """The result is whole on this machine, and could not be uploaded."""
+
+    exit_code = ExitCode.PUBLISH
+
+
 class NonFiniteError(SimpletunerError):
-    """A loss, gradient, latent or weight became NaN or infinite."""
+    """A loss, gradient, latent or weight became NaN or infinite. ``files`` are all pictures that took part in it."""
 
     exit_code = ExitCode.NON_FINITE
+
+    def __init__(self, reason: str, *, files: tuple[str, ...] = (), cure: str | None = None) -> None:
+        self.files = files
+        super().__init__(reason, cure=cure)
 
 
 class Interrupted(SimpletunerError):
@@ -80,3 +92,21 @@ class Terminated(SimpletunerError):
     """SIGTERM ended the run after its checkpoint."""
 
     exit_code = ExitCode.TERMINATED
+
+
+class ToldError(SimpletunerError):
+    """What ended another process of the run. That one says it to the user."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        """``told`` is what :func:`as_told` made of the other process's error."""
+        super().__init__(told["reason"], file=told["file"], key=told["key"], cure=told["cure"])
+        self.exit_code = ExitCode(told["code"])
+
+
+def as_told(error: BaseException) -> dict[str, Any]:
+    """An error in plain JSON values, for the other processes of a run; one that no user can act on is a bug of ours."""
+    if not isinstance(error, SimpletunerError):
+        reason = f"{type(error).__name__}: {error}"
+        return {"reason": reason, "file": None, "key": None, "cure": None, "code": ExitCode.BUG}
+    where = str(error.file) if error.file else None
+    return {"reason": error.reason, "file": where, "key": error.key, "cure": error.cure, "code": error.exit_code}

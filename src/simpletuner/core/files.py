@@ -6,12 +6,19 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from simpletuner.core.endings import OnError
+
 _CHUNK = 1 << 20
+_PARTIAL = ".partial"
 _REPLACED = ".replaced"
 
 
@@ -29,26 +36,48 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 
     ``durable=False`` skips the fsyncs: for caches, whose entries carry a checksum and can be made again.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # No two threads, processes or machines that share a disk write to one neighbour.
-    partial = path.with_name(f".{uuid4().hex}.partial")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
+    partial = path.with_name(f".{uuid4().hex}{_PARTIAL}")
+    with OnError(lambda _: partial.unlink(missing_ok=True)), _located(path):
+        with _created(partial) as stream:
+            _write_all(stream, content)
             if durable:
-                stream.flush()
                 os.fsync(stream.fileno())
         partial.replace(path)
-    except OSError as error:
-        # A full disk does not say which one it is.
-        error.filename = error.filename or str(path)
-        partial.unlink(missing_ok=True)
-        raise
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
     if durable:
         fsync_folder(path.parent)
+
+
+@contextmanager
+def _located(path: Path) -> Iterator[None]:
+    """A full disk does not say which one it is."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what :func:`write_bytes` was writing into ``folder`` when it was killed. Only where nobody else writes."""
+    for path in folder.glob(f".{'[0-9a-f]' * 32}{_PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+def _created(path: Path) -> FileIO:
+    """A new file; its folder is looked for only where it turns out to be missing: a cache has 100,000 files in 256."""
+    try:
+        return FileIO(path, "xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileIO(path, "xb")
+
+
+def _write_all(stream: FileIO, content: bytes) -> None:
+    """Write ``content``, of which the system takes 2 GB at a time."""
+    left = memoryview(content)
+    while left:
+        left = left[stream.write(left) :]
 
 
 def write_text(path: Path, content: str, *, durable: bool = True) -> None:
@@ -75,25 +104,49 @@ def files_below(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def commit_folder(partial: Path, final: Path) -> None:
-    """Make a finished hidden folder visible under its real name.
-
-    Every file and folder below ``partial`` is fsynced, then the rename happens, then the parent is fsynced: a
-    reader sees the whole folder or nothing. An existing ``final`` is moved aside first and removed last; killed in
-    between, :func:`restore_replaced` puts it back.
-    """
-    for path in files_below(partial):
+def settle(folder: Path) -> None:
+    """Make every file and every folder below ``folder``, and ``folder`` itself, durable."""
+    for path in files_below(folder):
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
-    for folder in sorted({path.parent for path in files_below(partial)} | {partial}):
-        fsync_folder(folder)
+    for inner in sorted({path for path in folder.rglob("*") if path.is_dir()} | {folder}):
+        fsync_folder(inner)
+
+
+def commit_folder(partial: Path, final: Path) -> None:
+    """Make a finished hidden folder visible under its real name: everything below it is fsynced first."""
+    settle(partial)
+    publish(partial, final)
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Give a settled hidden folder its real name; a reader sees the whole folder or nothing.
+
+    An existing ``final`` is moved aside first and removed last: put back at once when the rename fails, and by
+    :func:`restore_replaced` after a kill. What is no folder of ours, a file or a link, is moved aside and kept.
+    """
     replaced = final.with_name(f".{final.name}{_REPLACED}")
-    if final.exists():
+    if final.is_symlink() or final.is_file():
+        final.rename(unused_name(final.with_name(f"{final.name}.aside")))
+    elif final.exists():
         remove_folder(replaced)
         final.rename(replaced)
-    partial.rename(final)
+    try:
+        partial.rename(final)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(final)
+        raise
     fsync_folder(final.parent)
-    remove_folder(replaced)
+    # The new folder is on disk: a former one that cannot be removed now is swept at the next start.
+    with suppress(OSError):
+        remove_folder(replaced)
+
+
+def unused_name(path: Path) -> Path:
+    """``path``, or ``path-2``, ``path-3`` ...: the first that nothing has."""
+    names = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(name for name in chain((path,), names) if not name.exists() and not name.is_symlink())
 
 
 def restore_replaced(folder: Path) -> None:
@@ -126,3 +179,14 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder and all below it; one that is not there is no error."""
     if folder.exists():
         shutil.rmtree(folder)
+
+
+def forget_cached(folder: Path) -> None:
+    """Ask the system to drop what it holds in memory of the files below ``folder``.
+
+    They must be settled. What is read next then comes from the disk, and tells whether the disk has kept it.
+    """
+    if sys.platform == "linux":
+        for path in files_below(folder):
+            with path.open("rb") as stream:
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

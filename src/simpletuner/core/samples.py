@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, order=True)
@@ -21,12 +21,14 @@ class SampleId:
 class Use:
     """One use of a sample. ``visit`` counts its uses over the whole run from 0, so no two uses share a draw.
 
-    ``epoch`` (from 0) decides where the picture is cropped, in data sets that crop anew in each epoch.
+    ``epoch`` (from 0) decides where the picture is cropped, in data sets that crop anew in each epoch. ``position`` is
+    its place in the order of the whole run, from 0: where the use stands, not which use it is.
     """
 
     sample: SampleId
     visit: int
     epoch: int = 0
+    position: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class UnreachableError(PictureError):
 
 
 class NoPicturesError(DataError):
-    """A data set of which nothing is left; ``dropped`` says why, file by file."""
+    """A data set of which nothing is left, or too little; ``dropped`` says why, file by file."""
 
     def __init__(
         self,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
-from simpletuner.config.data import DataConfig
-from simpletuner.config.dataset import DatasetConfig
+from simpletuner.config.datasets.dataset import DatasetConfig
+from simpletuner.config.sections.data import DataConfig
 from simpletuner.data.captions.candidates import CaptionSpec, CaptionStrategy
 from simpletuner.data.captions.filters import read_filters
 from simpletuner.data.captions.shuffle import ShuffleSpec
@@ -150,6 +150,7 @@ def planned_dataset(dataset: DatasetConfig, options: DataConfig, buckets: Bucket
         end_step=dataset.end_step,
         oversubscribe=options.allow_dataset_oversubscription,
         mixing="pad" if dataset.bucket_mixing == "pad" else "bucket",
+        merged=dataset.bucket_mixing == "merge",
     )
 
 
@@ -224,7 +225,7 @@ def table_spec(dataset: DatasetConfig) -> TableSpec | None:
     return TableSpec(
         path=asked.path,
         filename_column=asked.filename_column,
-        caption_column=asked.caption_column,
+        caption_columns=asked.caption_column,
         fallback_caption_column=asked.fallback_caption_column,
         width_column=asked.width_column,
         height_column=asked.height_column,

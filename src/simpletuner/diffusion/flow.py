@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 
-def _as_column(sigma: Tensor, like: Tensor) -> Tensor:
+def as_column(sigma: Tensor, like: Tensor) -> Tensor:
+    """``sigma`` (B,) in the shape that multiplies the rows of ``like`` (B, ...)."""
     return sigma.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 
@@ -19,7 +20,7 @@ def mix(latents: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
 
     ``latents`` and ``noise`` (B, C, H, W), ``sigma`` (B,).
     """
-    share = _as_column(sigma, latents)
+    share = as_column(sigma, latents)
     return (1 - share) * latents + share * noise
 
 
@@ -28,9 +29,9 @@ def velocity(latents: Tensor, noise: Tensor) -> Tensor:
     return noise - latents
 
 
-def logit_normal_sigma(generator: torch.Generator) -> Tensor:
-    """One sigma in (0, 1), a scalar: the sigmoid of a standard normal draw.
+def logit_normal_sigma(generator: torch.Generator, scale: float = 1.0, location: float = 0.0) -> Tensor:
+    """One sigma in (0, 1), a scalar: the sigmoid of ``location`` plus ``scale`` times a standard normal draw.
 
-    Esser et al. 2024 (arXiv 2403.03206), section 3.1, with location 0 and scale 1: what OmniGen was trained with.
+    Esser et al. 2024 (arXiv 2403.03206), section 3.1; location 0 and scale 1 are what OmniGen was trained with.
     """
-    return torch.randn((), generator=generator).sigmoid()
+    return (location + scale * torch.randn((), generator=generator)).sigmoid()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from simpletuner.diffusion.flow import as_column
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """``(noisy (B, C, H, W), sigma (B,)) -> velocity (B, C, H, W)``."""
@@ -25,16 +28,60 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     return unconditional + scale * (conditional - unconditional)
 
 
-@torch.no_grad()
-def euler(noise: Tensor, velocity: Velocity, steps: int, on_step: Callable[[int], None] = lambda step: None) -> Tensor:
-    """Follow ``velocity`` from ``noise`` (B, C, H, W) at sigma 1 to latents at sigma 0 in ``steps`` Euler steps.
+def guide_by_pictures(
+    conditional: Tensor, pictures: Tensor, unconditional: Tensor, scale: float, picture_scale: float
+) -> Tensor:
+    """Guidance by words and by input pictures (Brooks et al. 2022, arXiv 2211.09800, eq. 3) in the form OmniGen uses.
 
-    ``on_step`` is told the 1-based number of each finished step.
+    ``pictures`` is predicted from the input pictures without words. ``unconditional + picture_scale (pictures -
+    unconditional) + scale (conditional - pictures)``: both scales 1 give the conditional prediction.
     """
-    latents = noise
-    grid = sigmas(steps).to(noise.device)
-    for step, (sigma, next_sigma) in enumerate(pairwise(grid), start=1):
-        share = sigma.expand(len(latents))
-        latents = latents + (next_sigma - sigma) * velocity(latents, share)
-        on_step(step)
+    return guide(pictures, unconditional, picture_scale) + scale * (conditional - pictures)
+
+
+def euler_step(latents: Tensor, velocity: Tensor, sigma: Tensor, next_sigma: Tensor) -> Tensor:
+    """From ``sigma`` to ``next_sigma``, (B,) each, along ``velocity`` (B, C, H, W) at ``latents``."""
+    return latents + as_column(next_sigma - sigma, latents) * velocity
+
+
+@dataclass(frozen=True, eq=False)
+class SamplingStep:
+    """A finished step: its 1-based ``number``; it went from ``latents`` along ``velocity``, (B, C, H, W) each.
+
+    ``sigma`` and ``next_sigma`` (B,) are the shares of noise before and after it.
+    """
+
+    number: int
+    latents: Tensor
+    velocity: Tensor
+    sigma: Tensor
+    next_sigma: Tensor
+
+    @property
+    def estimate(self) -> Tensor:
+        """The finished latents (B, C, H, W) as this step sees them: reached if the velocity stays what it is."""
+        return euler_step(self.latents, self.velocity, self.sigma, torch.zeros_like(self.sigma))
+
+
+OnStep = Callable[[SamplingStep], None]
+"""Is told of each finished step."""
+
+
+@torch.no_grad()
+def follow(latents: Tensor, velocity: Velocity, grid: Tensor, on_step: OnStep = lambda step: None) -> Tensor:
+    """Follow ``velocity`` from ``latents`` (B, C, H, W) at ``grid[0]`` to ``grid[-1]``, one Euler step a pair.
+
+    ``grid`` (N + 1,) are shares of noise.
+    """
+    for number, (sigma, next_sigma) in enumerate(pairwise(grid), start=1):
+        share, next_share = (one.expand(len(latents)) for one in (sigma, next_sigma))
+        towards = velocity(latents, share)
+        done = SamplingStep(number, latents, towards, share, next_share)
+        latents = euler_step(latents, towards, share, next_share)
+        on_step(done)
     return latents
+
+
+def euler(noise: Tensor, velocity: Velocity, steps: int, on_step: OnStep = lambda step: None) -> Tensor:
+    """:func:`follow` from ``noise`` (B, C, H, W) at sigma 1 to latents at sigma 0 in ``steps`` equal steps."""
+    return follow(noise, velocity, sigmas(steps).to(noise.device), on_step)

@@ -14,11 +14,8 @@ from enum import Enum
 import torch
 from torch import Tensor, nn
 
-from simpletuner.core.errors import ConfigError
 from simpletuner.models.host_copy import Copier, HostBlock, copier_for
-
-SLOTS = 2
-_KEY = "musubi_blocks_to_swap"
+from simpletuner.models.rotation import SLOTS, rotating
 
 
 class Way(Enum):
@@ -27,15 +24,6 @@ class Way(Enum):
     FORWARD = "forward"
     BACKWARD = "backward"
     ROUND = "round"
-
-
-def rotating(blocks: int, swapped: int) -> tuple[int, ...]:
-    """The blocks that take turns, spread evenly. Raises ConfigError when fewer than two would stay on the device."""
-    if swapped > blocks - SLOTS:
-        reason = f"{swapped} of {blocks} blocks: {SLOTS} are on the card at any time, the one in use and the next"
-        raise ConfigError(reason, key=_KEY, cure=f"at most {blocks - SLOTS}")
-    turns = swapped + SLOTS
-    return tuple(turn * blocks // turns for turn in range(turns))
 
 
 def wanted(order: Sequence[int], index: int, way: Way) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -51,6 +52,12 @@ class BlockRunner(Generic[_E]):
             else:
                 hidden = self._run(group, hidden, extra, count())
         return hidden
+
+    def through_modules(self) -> None:
+        """From here on a block runs by being called as a module, so that what hooks into it sees each of its passes."""
+        for index, block in enumerate(self._blocks):
+            block.forward = partial(self._last if index == len(self._blocks) - 1 else self._step, block)
+        self._step = self._last = _call
 
     def groups(self, hidden: Tensor, extra: _E) -> tuple[Group, ...]:
         """Which blocks of this pass keep what their backward pass needs."""
@@ -101,6 +108,11 @@ class BlockRunner(Generic[_E]):
 
 def _made(step: Step[_E], execution: Execution) -> Step[_E]:
     return step if execution.compiled is None else CompiledStep(step, execution.compiled)
+
+
+def _call(block: nn.Module, hidden: Tensor, extra: object) -> Tensor:
+    called: Tensor = block(hidden, extra)
+    return called
 
 
 def _way(*, again: bool) -> Way:

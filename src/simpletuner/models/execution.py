@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from simpletuner.config.memory import MemoryConfig
+from simpletuner.config.sections.memory import MemoryConfig
 from simpletuner.models.attention_kernel import require_kernel
 
 _GIB = 2**30

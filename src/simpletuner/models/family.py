@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,10 +10,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from simpletuner.core.batch import Latents, Sizes
+from simpletuner.core.batch import Latents, Prompt, Sizes
 from simpletuner.core.linears import LinearShape
 from simpletuner.models.execution import Execution
 from simpletuner.models.facts import FamilyFacts
+from simpletuner.models.source import Source
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ class Codec(Protocol):
         ...
 
 
+class PreviewDecoder(Protocol):
+    """Latents to pictures, quickly and roughly, while they are being sampled."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pixels (B, 3, H, W) float32 in [-1, 1] on the CPU, of latents (B, C, h, w) as a codec gives them."""
+        ...
+
+
 class TextReader(Protocol):
     """Prompts to token ids."""
 
@@ -55,8 +64,16 @@ class TextReader(Protocol):
         """Names the vocabulary and the template; part of every token cache key."""
         ...
 
-    def tokenize(self, prompt: str) -> Tensor:
-        """Ids (L,) int64 of one prompt."""
+    def tokenize(self, prompt: str, pictures: int = 0) -> Tensor:
+        """Ids (L,) int64 of one prompt; -k stands for the k-th of its input ``pictures``.
+
+        Pictures that the prompt does not name stand before its words. Raises DataError when it names others, or only
+        some of them.
+        """
+        ...
+
+    def pictures_alone(self, pictures: int) -> Tensor:
+        """Ids of the prompt of ``pictures`` and no words, from which guidance by pictures starts."""
         ...
 
     def unconditional(self) -> Tensor:
@@ -69,20 +86,24 @@ class TextReader(Protocol):
 
 
 class ModelFamily(Protocol):
-    """One model, from weights to velocity. ``source`` is a folder in diffusers layout or a hub id."""
+    """One model, from weights to velocity. ``source`` is a folder in diffusers layout, a hub id, or a commit of one."""
 
     facts: FamilyFacts
     latents: LatentSpec
 
-    def load_codec(self, source: str | Path, device: torch.device, dtype: torch.dtype, saving: MemorySaving) -> Codec:
+    def load_codec(self, source: Source, device: torch.device, dtype: torch.dtype, saving: MemorySaving) -> Codec:
         """The VAE, with its scaling inside."""
         ...
 
-    def load_text(self, source: str | Path, *, builtin_negative: bool) -> TextReader:
+    def load_preview_decoder(self, source: Source, device: torch.device, dtype: torch.dtype) -> PreviewDecoder:
+        """The small decoder of previews for the model ``source``. Raises ConfigError when it cannot be had."""
+        ...
+
+    def load_text(self, source: Source, *, builtin_negative: bool) -> TextReader:
         """The tokenizer; OmniGen has no text encoder."""
         ...
 
-    def load_denoiser(self, source: str | Path, dtype: torch.dtype) -> nn.Module:
+    def load_denoiser(self, source: Source, dtype: torch.dtype) -> nn.Module:
         """The transformer on the CPU, in evaluation mode, with gradients off."""
         ...
 
@@ -97,12 +118,21 @@ class ModelFamily(Protocol):
         """
         ...
 
-    def save_denoiser(self, denoiser: nn.Module, folder: Path, dtype: torch.dtype) -> None:
-        """Write the weights in diffusers layout into ``folder``."""
+    def as_units(self, denoiser: nn.Module) -> tuple[nn.Module, ...]:
+        """The parts of a configured denoiser that may take turns being whole; from here on each is run by a call."""
+        ...
+
+    def save_denoiser(
+        self, denoiser: nn.Module, folder: Path, dtype: torch.dtype, state: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Write the weights in diffusers layout into ``folder``.
+
+        ``state`` are all weights by name, where ``denoiser`` holds only a part of each.
+        """
         ...
 
     def predict_velocity(
-        self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor], sizes: Sizes | None = None
+        self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompts: Sequence[Prompt], sizes: Sizes | None = None
     ) -> Tensor:
         """Velocity (B, C, H, W), image to noise, of ``noisy`` (B, C, H, W) at ``sigma`` (B,).
 

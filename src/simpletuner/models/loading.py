@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 
 from simpletuner.core.errors import ConfigError
+from simpletuner.core.hub import why_unreachable
+from simpletuner.models.source import HubCommit, Source
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -25,26 +28,37 @@ class Pretrained(Protocol[_T_co]):
 
 
 def load_pretrained(
-    kind: Pretrained[_T_co], source: str | Path, subfolder: str, dtype: torch.dtype | None, **extra: object
+    kind: Pretrained[_T_co], source: Source, subfolder: str, dtype: torch.dtype | None, **extra: object
 ) -> _T_co:
-    """One component of ``source``: safetensors only, no remote code.
+    """One component of ``source``: safetensors only, no remote code. Without the hub, what was fetched before.
 
     Raises ConfigError when the folder or the hub repository does not hold it.
     """
     options: dict[str, object] = {"subfolder": subfolder, **extra}
+    place = str(source)
+    if isinstance(source, HubCommit):
+        place, options["revision"] = source.repository, source.commit
     if dtype is not None:
         options |= {"torch_dtype": dtype, "use_safetensors": True}
+    alone = None if Path(place).is_dir() else why_unreachable()
+    if alone is not None:
+        options["local_files_only"] = True
     try:
-        return kind.from_pretrained(str(source), **options)
+        with warnings.catch_warnings():
+            # diffusers hands the hub's client an argument that it has given up.
+            warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument", UserWarning)
+            return kind.from_pretrained(place, **options)
     except (OSError, ValueError) as error:
+        said = _first_line(error) if alone is None else f"it was not fetched before, and {alone}"
         raise ConfigError(
-            f"cannot load '{subfolder}' from '{source}': {_first_line(error)}",
+            f"cannot load '{subfolder}' from '{source}': {said}",
             key="pretrained_model_name_or_path",
-            cure="give a folder in diffusers layout or a hub id you can reach (`hf auth login`, HF_ENDPOINT)",
+            cure="give a folder in diffusers layout or a hub id you can reach (`hf auth login`, HF_ENDPOINT); "
+            "model_flavour=tiny needs neither",
         ) from error
 
 
-def load_checked(kind: Any, source: str | Path, subfolder: str, dtype: torch.dtype, computed: frozenset[str]) -> Any:
+def load_checked(kind: Any, source: Source, subfolder: str, dtype: torch.dtype, computed: frozenset[str]) -> Any:
     """A diffusers model every weight of which was in the file, but for ``computed`` ones that are formulas.
 
     diffusers fills a missing weight with random numbers and a warning; here it is a ConfigError.

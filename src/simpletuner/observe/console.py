@@ -26,6 +26,8 @@ from simpletuner.core.events import (
     StepDone,
 )
 from simpletuner.observe.progress import (
+    NOTHING,
+    Smoothed,
     Stage,
     Training,
     duration,
@@ -47,9 +49,11 @@ Clock = Callable[[], float]
 class LiveConsole:
     """Bars at the foot of a terminal, one for training and one a running stage; everything else scrolls above."""
 
-    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+    def __init__(self, console: Console, clock: Clock = time.monotonic, loss: Smoothed = NOTHING) -> None:
+        """``loss`` is that of the updates before this run."""
         self._console = console
         self._clock = clock
+        self._loss = loss
         self._training: Training | None = None
         self._stages: dict[str, Stage] = {}
         self._where = ""
@@ -87,7 +91,7 @@ class LiveConsole:
         self._print(event.name, "bold")
         for line in event.lines:
             self._print(f"  {line}")
-        self._training = Training.at_start(event, self._clock())
+        self._training = Training.at_start(event, self._clock(), self._loss)
         self._live.start()
 
     def _stage(self, event: StageProgress) -> None:
@@ -125,9 +129,11 @@ class LiveConsole:
 class PlainConsole:
     """Lines for a log file: no control code, and a progress line at most every 10 s or 5 % of the run."""
 
-    def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, clock: Clock = time.monotonic, loss: Smoothed = NOTHING) -> None:
+        """``loss`` is that of the updates before this run."""
         self._stream = stream
         self._clock = clock
+        self._loss = loss
         self._training: Training | None = None
         self._stages: dict[str, Stage] = {}
         self._said: dict[str, float] = {}
@@ -139,7 +145,7 @@ class PlainConsole:
         match event:
             case RunStarted():
                 self._where = str(event.output_dir)
-                self._training = Training.at_start(event, self._clock())
+                self._training = Training.at_start(event, self._clock(), self._loss)
                 self._said_step = event.first_step
                 self._said["training"] = self._clock()
                 self._write(event.name, *(f"  {line}" for line in event.lines))

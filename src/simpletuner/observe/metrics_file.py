@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from simpletuner.core.events import Evaluated, Event, StepDone
 from simpletuner.core.files import write_bytes
+from simpletuner.observe.progress import Smoothed
 
 _log = logging.getLogger(__name__)
 
@@ -21,12 +22,13 @@ class MetricsFile:
     """Appends records and hands each to the system at once, so that a killed run loses none that it told.
 
     ``first_step`` is the step resumed from: later records, left by the interrupted run, are cut off first. 0 is a
-    fresh run, which keeps nothing. An evaluation at the step just done joins that step's record. Raises ``OSError``
-    when the file cannot be read or written.
+    fresh run, which keeps nothing. ``loss`` is that of the updates before it, smoothed. An evaluation at the step just
+    done joins that step's record. Raises ``OSError`` when the file cannot be read or written.
     """
 
     def __init__(self, path: Path, first_step: int) -> None:
-        lines = _keep_until(path, first_step)
+        lines = keep_until(path, first_step)
+        self.loss = Smoothed.over(_losses(lines))
         self._last: Record = json.loads(lines[-1]) if lines else {}
         self._end = sum(len(line) for line in lines)
         self._begin = self._end - len(lines[-1]) if lines else 0
@@ -79,8 +81,11 @@ def _line(record: Record) -> bytes:
     return (json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
-def _keep_until(path: Path, first_step: int) -> list[bytes]:
-    """The lines that stay, after rewriting the file without the others (only if there are others)."""
+def keep_until(path: Path, first_step: int) -> list[bytes]:
+    """The whole lines of a file up to a step, which stay in it; the others are cut off, all of them at step 0.
+
+    The file is written anew only if there are others. Raises ``OSError``.
+    """
     content = path.read_bytes() if path.exists() else b""
     kept = list(_lines_until(content, first_step))
     if sum(len(line) for line in kept) != len(content):
@@ -94,6 +99,14 @@ def _lines_until(content: bytes, first_step: int) -> Iterator[bytes]:
         step = _step_of(line)
         if step is not None and step <= first_step:
             yield line
+
+
+def _losses(lines: Iterable[bytes]) -> Iterator[float]:
+    """The training losses of whole records; an update that was left out has none."""
+    for line in lines:
+        loss = json.loads(line).get("train_loss")
+        if isinstance(loss, float):
+            yield loss
 
 
 def _step_of(line: bytes) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from simpletuner.core.events import (
 
 _MEMORY = 0.98
 _SHOWN = 3
+# The points of curves, which a line cannot show.
+_CHART = "chart/"
 _ENDINGS = {"completed": "completed", "interrupted": "interrupted", "failed": "FAILED"}
 
 
@@ -28,6 +31,11 @@ class Smoothed:
 
     total: float = 0.0
     weight: float = 0.0
+
+    @classmethod
+    def over(cls, values: Iterable[float]) -> Smoothed:
+        """Of all ``values``, the oldest first."""
+        return functools.reduce(cls.add, values, cls())
 
     def add(self, value: float) -> Smoothed:
         """With ``value`` counted in; one that is not finite is left out, or the mean would never recover."""
@@ -41,6 +49,10 @@ class Smoothed:
         return self.total / self.weight if self.weight else math.nan
 
 
+NOTHING = Smoothed()
+"""Before the first value."""
+
+
 @dataclass(frozen=True)
 class Training:
     """Where training is. ``began`` is the clock's reading, in seconds, when the first update of this run started."""
@@ -52,13 +64,13 @@ class Training:
     epochs: int = 0
     epoch: int = 0
     learning_rate: float = math.nan
-    loss: Smoothed = Smoothed()
-    pace: Smoothed = Smoothed()
+    loss: Smoothed = NOTHING
+    pace: Smoothed = NOTHING
 
     @classmethod
-    def at_start(cls, event: RunStarted, now: float) -> Training:
-        """Nothing of this run is done yet."""
-        return cls(now, event.first_step, event.first_step, event.max_steps, event.epochs)
+    def at_start(cls, event: RunStarted, now: float, loss: Smoothed = NOTHING) -> Training:
+        """Nothing of this run is done yet; ``loss`` is that of the updates before it."""
+        return cls(now, event.first_step, event.first_step, event.max_steps, event.epochs, event.epoch, loss=loss)
 
     def after(self, event: StepDone) -> Training:
         """One update later."""
@@ -161,7 +173,8 @@ def rendered_line(event: ImagesRendered, folder: str) -> str:
 
 def evaluated_line(event: Evaluated) -> str:
     """One line for the first numbers of an evaluation; metrics.jsonl has all."""
-    return f"step {event.step}: {_listed(f'{name} {value:.4f}' for name, value in event.metrics.items())}"
+    told = ((name, value) for name, value in event.metrics.items() if not name.startswith(_CHART))
+    return f"step {event.step}: {_listed(f'{name} {value:.4f}' for name, value in told)}"
 
 
 def _listed(words: Iterable[str]) -> str:

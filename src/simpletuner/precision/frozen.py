@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -43,6 +44,14 @@ class DenseWeight:
     def backward_product(self, gradient: Tensor) -> Tensor:
         """See :class:`FrozenWeight`."""
         return gradient @ self._layer.weight.to(gradient.dtype)
+
+    def is_plain(self, dtype: torch.dtype) -> bool:
+        """Whether W lies in memory row after row, in this type."""
+        return self._layer.weight.dtype == dtype and self._layer.weight.is_contiguous()
+
+    def rows(self) -> Tensor:
+        """W (out, in), not to be written to."""
+        return self._layer.weight.detach()
 
 
 def frozen_weight(layer: nn.Linear) -> FrozenWeight:

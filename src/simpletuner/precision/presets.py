@@ -14,7 +14,8 @@ with 512 tokens, in times of the dense one (fp32, one thread, a busy machine: a 
     int2-quanto                         loss +203 %: it trains, but over noise
 
 With bf16 weights the tiny model's loss is 0.1 % above fp32, and each format's within 2 % of its figure here. On a card
-nothing is measured yet. Refused, with the reason, in `config/precision.py`: what needs mslk or transformer_engine.
+nothing is measured yet. Refused, with the reason, in `config/sections/precision.py`: what needs mslk or
+transformer_engine.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from simpletuner.config.precision_rules import ROUNDS_INPUTS
+from simpletuner.config.rules.precision import ROUNDS_INPUTS
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.optional import optional
 

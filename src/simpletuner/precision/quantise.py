@@ -31,6 +31,14 @@ class QuantisedReport:
     bytes_after: int
 
 
+def require_format(preset: str, device: torch.device) -> None:
+    """Raises ConfigError when the format ``preset`` cannot run on ``device`` or its package is missing."""
+    chosen = PRESETS[preset]
+    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+    require_device(chosen, device.type, capability)
+    require_package(chosen)
+
+
 def quantise(
     model: nn.Module,
     paths: Iterable[str],
@@ -47,9 +55,7 @@ def quantise(
     plain linear.
     """
     chosen = PRESETS[preset]
-    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
-    require_device(chosen, device.type, capability)
-    require_package(chosen)
+    require_format(preset, device)
     place = device if via == "accelerator" and device.type != "mps" else torch.device("cpu")
     layers = before = after = 0
     for path in paths:

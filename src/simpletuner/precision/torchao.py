@@ -5,6 +5,9 @@ Presets that round the inputs (``int8dq``, ``fp8-torchao`` ...) multiply with to
 gradient; the gradient goes back through the weight as it is stored. torchao's own int4 kernel
 (``Int4WeightOnlyConfig``) is in the package mslk, which PyPI has no release of; int4 is therefore torchao's int4 of
 any device (``IntxWeightOnlyConfig``), two numbers packed into each byte.
+
+torch's compiler cannot follow torchao's tensors into :class:`RoundedInt8` and :class:`RoundedFloat8` (torch 2.13): over
+``int8dq-torchao``, ``fp8-torchao`` and ``fp8-native`` it stops at each layer and compiles little.
 """
 
 from __future__ import annotations

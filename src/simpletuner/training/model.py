@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from simpletuner.adapters.base import Adapter
-from simpletuner.core.batch import Sizes
+from simpletuner.core.batch import Prompt, Sizes
 from simpletuner.models.family import ModelFamily
 
 
@@ -33,7 +33,7 @@ class TrainedModel(nn.Module):
         self.denoiser = denoiser
         self.adapter = adapter
 
-    def forward(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Tensor], sizes: Sizes | None = None) -> Tensor:
+    def forward(self, noisy: Tensor, sigma: Tensor, prompts: Sequence[Prompt], sizes: Sizes | None = None) -> Tensor:
         """Velocity (B, C, H, W), image to noise, at ``noisy`` (B, C, H, W) and ``sigma`` (B,)."""
         if self.adapter is not None:
             self.adapter.before_pass(sigma)

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Parameter
 
 from simpletuner.core.errors import DataError
 from simpletuner.training.optimizers import from_bitsandbytes
 from simpletuner.training.optimizers.averaging import keeps_average
+from simpletuner.training.parallel.shards import fill, shared_like
+from simpletuner.training.tensor_file import write_tensors
 from simpletuner.training.trees import put_together, take_apart
 
 Parameters = Mapping[str, Parameter]
@@ -44,9 +45,12 @@ _COUNTED = frozenset(
 """What optimizers write into their parameter groups while they run; all else there is configuration."""
 
 
-def save_optimizer(optimizer: torch.optim.Optimizer, parameters: Parameters, file: Path) -> None:
-    """Write the state into ``file``. Not inside ``evaluating``: the weights in training are a part of it."""
-    tensors: dict[str, Tensor] = {}
+def save_optimizer(optimizer: torch.optim.Optimizer, parameters: Parameters, file: Path | None) -> None:
+    """Write the state into ``file``. Not inside ``evaluating``: the weights in training are a part of it.
+
+    Without a ``file`` this process only hands out its parts of what is sharded.
+    """
+    tensors: dict[str, Tensor] = {} if file is not None else _Nowhere()
     state = {name: _saved(optimizer, parameter) for name, parameter in parameters.items()}
     tree = {
         "state": {name: take_apart(entries, name, tensors) for name, entries in state.items() if entries},
@@ -58,7 +62,15 @@ def save_optimizer(optimizer: torch.optim.Optimizer, parameters: Parameters, fil
     }
     if keeps_average(optimizer):
         take_apart(dict(parameters), _LIVE, tensors)
-    save_file(tensors, file, metadata={_TREE: json.dumps(tree)})
+    if file is not None:
+        write_tensors(file, tensors, {_TREE: json.dumps(tree)})
+
+
+class _Nowhere(dict[str, Tensor]):
+    """Keeps nothing: what is handed out need not stay."""
+
+    def __setitem__(self, key: str, value: Tensor) -> None:
+        pass
 
 
 def _saved(optimizer: torch.optim.Optimizer, parameter: Parameter) -> dict[str, Any]:
@@ -100,9 +112,14 @@ def _put_state(optimizer: torch.optim.Optimizer, parameter: Parameter, entries: 
     counts_there = any(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
     optimizer.state[parameter] = {
         # As torch does: a count is read by the host, unless a fused kernel reads it.
-        key: value if key == "step" and not counts_there else _moved(value, parameter.device)
+        key: value if key == "step" and not counts_there else _shared(_moved(value, parameter.device), parameter)
         for key, value in entries.items()
     }
+
+
+def _shared(value: Any, parameter: Parameter) -> Any:
+    """What has the shape of a sharded parameter was sharded like it."""
+    return shared_like(value, parameter) if isinstance(value, Tensor) and value.shape == parameter.shape else value
 
 
 def _moved(value: Any, device: torch.device) -> Any:
@@ -114,4 +131,4 @@ def _moved(value: Any, device: torch.device) -> Any:
 @torch.no_grad()
 def _put_live(parameters: Parameters, tensors: Mapping[str, Tensor]) -> None:
     for name, parameter in parameters.items():
-        parameter.copy_(tensors[f"{_LIVE}/{name}"])
+        fill(parameter, tensors[f"{_LIVE}/{name}"])

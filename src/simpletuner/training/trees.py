@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from simpletuner.training.optimizers import from_torchao
+from simpletuner.training.parallel.shards import complete
 
 _TENSOR = "tensor"
 
@@ -16,13 +17,13 @@ def take_apart(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """Put the tensors of ``value`` into ``tensors``, under ``name`` and below it; the rest, as JSON, is returned.
 
     ``value`` is made of tensors, torchao's packed ones among them, of numbers, switches, texts and None, and of lists
-    and of dictionaries of them. Raises TypeError for anything else.
+    and of dictionaries of them. What processes share is made whole. Raises TypeError for anything else.
     """
     if from_torchao.is_packed(value):
         parts, how = from_torchao.unpack(value)
         return {"packed": take_apart(parts, name, tensors), "how": how}
     if isinstance(value, Tensor):
-        tensors[name] = value.detach().cpu().contiguous()
+        tensors[name] = complete(value).cpu().contiguous()
         return _TENSOR
     if isinstance(value, Mapping):
         return {"entries": {key: take_apart(item, f"{name}/{key}", tensors) for key, item in value.items()}}
@@ -47,3 +48,16 @@ def put_together(tree: Any, name: str, tensors: Mapping[str, Tensor]) -> Any:
     if "items" in tree:
         return [put_together(item, f"{name}/{index}", tensors) for index, item in enumerate(tree["items"])]
     return tree["value"]
+
+
+def leaves(value: object, name: str) -> dict[str, Tensor]:
+    """The tensors of nested state as they are, by names for messages; of those in few bits, what they are made of."""
+    if from_torchao.is_packed(value):
+        return leaves(from_torchao.unpack(value)[0], name)
+    if isinstance(value, Tensor):
+        return {name: value}
+    if isinstance(value, Mapping):
+        return {at: found for key, item in value.items() for at, found in leaves(item, f"{key} of {name}").items()}
+    if isinstance(value, list | tuple):
+        return leaves(dict(enumerate(value)), name)
+    return {}

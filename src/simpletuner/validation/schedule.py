@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from simpletuner.core.progress import Progress
+
 
 @dataclass(frozen=True)
 class Schedule:
     """The options that say when; 0 or None switches an interval off.
 
-    ``first_step`` is the step resumed from: what was due up to it was done by the run before.
+    ``first_step`` is the step resumed from: what was due up to it belongs to the run before.
     """
 
     step_interval: int | None = None
@@ -31,11 +33,18 @@ def due_at_start(schedule: Schedule) -> bool:
     return schedule.on_startup
 
 
-def due(schedule: Schedule, step: int, epoch_ended: int | None = None) -> bool:
-    """After update ``step``; ``epoch_ended`` counts whole epochs (from 1) when this update was the last of one."""
-    if step <= schedule.first_step or step < schedule.after_step:
+def due(schedule: Schedule, progress: Progress, *, epoch_ended: bool) -> bool:
+    """After the update that ended at ``progress``; ``epoch_ended`` says that it was the last of an epoch.
+
+    Nothing is due before both ``after_step`` updates and ``after_epoch`` whole epochs.
+    """
+    if progress.step <= schedule.first_step or progress.step < schedule.after_step:
         return False
-    return _every(schedule.step_interval, step) or _epoch_is_due(schedule, epoch_ended)
+    if progress.epoch < schedule.after_epoch:
+        return False
+    return _every(schedule.step_interval, progress.step) or (
+        epoch_ended and _every(schedule.epoch_interval, progress.epoch)
+    )
 
 
 def due_at_end(schedule: Schedule, step: int, last_validated: int | None) -> bool:
@@ -53,12 +62,6 @@ def evaluation_due(
     if step <= first_step:
         return False
     return _every(step_interval, step) or _epochs_crossed(step, updates_per_epoch, epoch_interval)
-
-
-def _epoch_is_due(schedule: Schedule, epoch_ended: int | None) -> bool:
-    if epoch_ended is None or epoch_ended < schedule.after_epoch:
-        return False
-    return _every(schedule.epoch_interval, epoch_ended)
 
 
 def _epochs_crossed(step: int, updates_per_epoch: int, interval: float | None) -> bool:

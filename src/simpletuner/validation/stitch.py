@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL import Image, ImageDraw
 
@@ -35,8 +36,8 @@ def stitch(panels: Sequence[Panel], prompt: str) -> Image.Image:
     and every pixel that the model made can still be counted and recovered. Larger panels keep their size.
     """
     images = [enlarged(panel.image) for panel in panels]
-    size = max(14, round(min(image.width for image in images) / 28))
-    strip = line_height(size) + size // 2
+    size = _letters(min(image.width for image in images))
+    strip = _strip(size)
     width = sum(image.width for image in images) + SEPARATOR * (len(images) - 1)
     lines = wrap(prompt, size, width - size, _PROMPT_LINES) or ["(no prompt)"]
     picture_height = max(image.height for image in images)
@@ -49,6 +50,35 @@ def stitch(panels: Sequence[Panel], prompt: str) -> Image.Image:
         left += image.width + SEPARATOR
     _paragraph(canvas, lines, size, (size // 2, bottom), _INK if prompt.strip() else _FAINT)
     return canvas
+
+
+def panel_box(size: tuple[int, int], number: int) -> tuple[int, int, int, int]:
+    """Where :func:`stitch` puts the panel ``number`` of several of one ``size`` (width, height): its crop box."""
+    factor = max(1, math.ceil(_LEGIBLE_WIDTH / size[0]))
+    width, height = size[0] * factor, size[1] * factor
+    left, top = number * (width + SEPARATOR), _strip(_letters(width))
+    return left, top, left + width, top + height
+
+
+def _letters(narrowest: int) -> int:
+    """How tall letters are over a panel of this width."""
+    return max(14, round(narrowest / 28))
+
+
+def _strip(size: int) -> int:
+    """The height of the captions."""
+    return line_height(size) + size // 2
+
+
+def compose(
+    panels: Sequence[Panel], inputs: Sequence[Image.Image], side: Literal["left", "right"], prompt: str
+) -> Image.Image:
+    """A drawn picture as it is; several of them side by side, and at their ``side`` the input pictures."""
+    if len(panels) == 1:
+        return panels[0].image
+    names = ("input",) if len(inputs) == 1 else [f"input {number}" for number in range(1, len(inputs) + 1)]
+    seen = [Panel(name, image) for name, image in zip(names, inputs, strict=True)]
+    return stitch([*seen, *panels] if side == "left" else [*panels, *seen], prompt)
 
 
 def stitch_benchmark(

@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
 
+from simpletuner.core.disk import disk_error
 from simpletuner.core.events import Emit, ImagesRendered, Picture, StageProgress
+from simpletuner.core.memory import is_exhausted
 from simpletuner.core.progress import Progress
-from simpletuner.validation.names import benchmark_name, picture_name
-from simpletuner.validation.prompts import PromptSpec
-from simpletuner.validation.render import Sampling, Studio, render
-from simpletuner.validation.save import EXTENSIONS, PictureFormat, read_facts, save_picture
+from simpletuner.core.stages import told_stage
+from simpletuner.diffusion.sampler import SamplingStep
+from simpletuner.validation.gallery import Gallery, Shot, shots
+from simpletuner.validation.preview import Previews
+from simpletuner.validation.recipe import panel_facts, panel_seeds
+from simpletuner.validation.render import Studio, facts_of, render
+from simpletuner.validation.save import read_facts, save_picture
 from simpletuner.validation.schedule import Schedule, due, due_at_end, due_at_start
-from simpletuner.validation.stitch import Panel, stitch
+from simpletuner.validation.scores.scorer import PictureScore, PictureScorer, Seen
+from simpletuner.validation.stitch import Panel, compose
 
-Weights = Callable[[], AbstractContextManager[None]]
-"""Puts one kind of weights (base, live, averaged) in place for as long as the block lasts."""
+Weights = Callable[[float | None], AbstractContextManager[None]]
+"""Puts one kind of weights (base, live, averaged) in place for as long as the block lasts.
+
+Its adapter is as strong as the number says; None leaves that to the run.
+"""
 
 BASE = "base model"
+_BENCHMARK, _STAGE, _FINAL = "benchmark_base_model", "validation", "final_validation"
 
 
 @dataclass(frozen=True)
-class Gallery:
-    """What is drawn and where it goes.
+class _Drawn:
+    """A picture and the digest of the adapter that drew it."""
 
-    ``sizes`` are (width, height); ``repeats`` pictures of each prompt and size; ``facts`` join every picture's own.
-    """
-
-    prompts: tuple[PromptSpec, ...]
-    sizes: tuple[tuple[int, int], ...]
-    repeats: int
-    sampling: Sampling
-    output_dir: Path
-    picture_format: PictureFormat = "png"
-    quality: int = 90
-    facts: Mapping[str, str] | None = None
+    image: Image.Image
+    digest: str
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One picture to draw: the prompt, its running number among that prompt's pictures, size and seed."""
+class _Session:
+    """What is drawn for: a stage after update ``step``, of whose ``total`` sampling steps ``before`` are done."""
 
-    spec: PromptSpec
-    index: int
-    size: tuple[int, int]
-    seed: int
+    stage: str
+    step: int
+    total: int
+    before: int = 0
 
-
-def shots(gallery: Gallery) -> Iterator[Shot]:
-    """Every picture of a validation run, in order. The n-th repeat of a size has the seed + n."""
-    for spec in gallery.prompts:
-        for number, size in enumerate(gallery.sizes):
-            for repeat in range(gallery.repeats):
-                yield Shot(spec, number * gallery.repeats + repeat, size, gallery.sampling.seed + repeat)
+    def later(self, steps: int) -> _Session:
+        return replace(self, before=self.before + steps)
 
 
 class Validator:
@@ -72,105 +69,141 @@ class Validator:
         self._weights = dict(weights)
         self._emit = emit
         self._last: int | None = None
+        self._previews = Previews(studio.load_preview, gallery, emit)
+        self.scorer: PictureScorer = PictureScorer()
 
     def before_training(self, progress: Progress) -> None:
-        """The benchmark, unless its pictures are there already, and the start-up pictures when asked for."""
+        """The benchmark, unless its pictures are there already, and the start-up pictures when asked for.
+
+        A run that ended after an update and before its pictures were drawn draws them when it goes on.
+        """
         if BASE in self._weights and self._gallery.prompts:
             self._benchmark()
-        if due_at_start(self._schedule):
+        if due_at_start(self._schedule) or self._is_owed(progress):
             self.validate(progress.step)
 
     def after_update(self, progress: Progress, *, epoch_ended: bool) -> None:
         """Draw when due."""
-        if due(self._schedule, progress.step, progress.epoch if epoch_ended else None):
+        if self.is_due(progress, epoch_ended=epoch_ended):
             self.validate(progress.step)
+
+    def is_due(self, progress: Progress, *, epoch_ended: bool) -> bool:
+        """Whether to draw after this update."""
+        return due(self._schedule, progress, epoch_ended=epoch_ended)
 
     def at_end(self, progress: Progress) -> None:
         """Draw the final weights, unless these very weights were just drawn, here or before a restart."""
-        if all(self._is_drawn(self._path(shot, progress.step), shot, progress.step) for shot in shots(self._gallery)):
+        if self._schedule.is_off or not self._gallery.prompts:
             return
-        if due_at_end(self._schedule, progress.step, self._last):
-            self.validate(progress.step)
+        with told_stage(self._emit, _FINAL, _is_left_out):
+            if due_at_end(self._schedule, progress.step, self._last) and not self._are_drawn(progress.step):
+                self._render(progress.step, _FINAL)
+
+    def _is_owed(self, progress: Progress) -> bool:
+        from_the_start = replace(self._schedule, first_step=0)
+        ended = bool(progress.epoch and not progress.epoch_step)
+        return due(from_the_start, progress, epoch_ended=ended) and not self._are_drawn(progress.step)
+
+    def _are_drawn(self, step: int) -> bool:
+        return all(self._is_drawn(self._gallery.path(shot, step), shot, step) for shot in shots(self._gallery, step))
 
     def validate(self, step: int) -> None:
         """Draw every shot with the current weights and save it, stitched to the base model's when there is one."""
-        current = {label: use for label, use in self._weights.items() if label != BASE}
-        drawn: dict[str, Sequence[Image.Image]] = {
-            label: self._draw(list(shots(self._gallery)), use, "validation") for label, use in current.items()
-        }
+        if self._gallery.prompts:
+            with told_stage(self._emit, _STAGE, _is_left_out):
+                self._render(step, _STAGE)
+
+    def _render(self, step: int, stage: str) -> None:
+        wanted = list(shots(self._gallery, step))
+        current = [label for label in self._weights if label != BASE]
+        once = len(wanted) * self._gallery.sampling.steps
+        session = _Session(stage, step, once * len(current))
+        drawn = {label: self._draw(wanted, label, session.later(number * once)) for number, label in enumerate(current)}
+        verdicts = self.scorer.score(step, self._seen(wanted, drawn)) if drawn else [PictureScore()] * len(wanted)
         pictures = tuple(
-            self._save(shot, step, {label: images[number] for label, images in drawn.items()})
-            for number, shot in enumerate(shots(self._gallery))
+            self._save(shot, step, {label: seen[number] for label, seen in drawn.items()}, verdicts[number])
+            for number, shot in enumerate(wanted)
         )
         self._last = step
-        if pictures:
-            self._emit(ImagesRendered(step, "validation", pictures))
+        self._emit(ImagesRendered(step, "validation", pictures))
+
+    def _seen(self, wanted: Sequence[Shot], drawn: Mapping[str, Sequence[_Drawn]]) -> list[Seen]:
+        """The pictures as they are, of the first panel; the benchmark's beside them."""
+        images = [one.image for one in next(iter(drawn.values()))]
+        has_base = BASE in self._weights
+        return [
+            Seen(shot.spec.nickname, shot.spec.prompt, image, self._gallery.base_path(shot) if has_base else None)
+            for shot, image in zip(wanted, images, strict=True)
+        ]
 
     def _benchmark(self) -> None:
-        missing = [shot for shot in shots(self._gallery) if not self._is_drawn(self._base_path(shot), shot, 0)]
-        images = self._draw(missing, self._weights[BASE], "benchmark_base_model")
-        for shot, image in zip(missing, images, strict=True):
-            save_picture(image, self._base_path(shot), "png", 100, self._facts(shot, 0))
+        wanted = shots(self._gallery)
+        missing = [shot for shot in wanted if not self._is_drawn(self._gallery.base_path(shot), shot, 0)]
         if missing:
-            pictures = tuple(_picture(self._base_path(shot), shot) for shot in missing)
-            self._emit(ImagesRendered(0, "benchmark", pictures))
+            with told_stage(self._emit, _BENCHMARK, _is_left_out):
+                self._draw_base(missing)
+
+    def _draw_base(self, missing: Sequence[Shot]) -> None:
+        session = _Session(_BENCHMARK, 0, len(missing) * self._gallery.sampling.steps)
+        for shot, drawn in zip(missing, self._draw(missing, BASE, session), strict=True):
+            panel = panel_facts((Panel(BASE, drawn.image),), ("",), shot.spec)
+            facts = self._facts(shot, 0) | panel | self._gallery.notes_of(shot)
+            save_picture(drawn.image, self._gallery.base_path(shot), "png", 100, facts)
+        pictures = tuple(_picture(self._gallery.base_path(shot), shot) for shot in missing)
+        self._emit(ImagesRendered(0, "benchmark", pictures))
 
     def _is_drawn(self, path: Path, shot: Shot, step: int) -> bool:
         """Whether ``path`` shows this very shot: same prompt, seed, steps, guidance and model."""
         return path.exists() and self._facts(shot, step).items() <= read_facts(path).items()
 
-    def _draw(self, wanted: Sequence[Shot], weights: Weights, stage: str) -> list[Image.Image]:
-        steps = self._gallery.sampling.steps
-        total = len(wanted) * steps
-        images = []
-        with weights():
-            for number, shot in enumerate(wanted):
+    def _draw(self, wanted: Sequence[Shot], label: str, session: _Session) -> list[_Drawn]:
+        self._previews.prepare()
+        drawn: list[_Drawn] = []
+        for strength, group in groupby(wanted, lambda shot: shot.spec.strength):
+            with self._weights[label](strength):
+                digest = "" if label == BASE else self._studio.adapter_digest()
+                for shot in group:
+                    done = session.later(len(drawn) * self._gallery.sampling.steps)
+                    drawn.append(_Drawn(self._draw_one(shot, label, done), digest))
+        return drawn
 
-                def on_step(
-                    step: int, before: int = number * steps, label: str = f"{stage}: {shot.spec.nickname}"
-                ) -> None:
-                    self._emit(StageProgress(stage, label, before + step, total))
+    def _draw_one(self, shot: Shot, label: str, session: _Session) -> Image.Image:
+        told, panel = f"{session.stage}: {shot.spec.nickname}", label.format(step=session.step)
 
-                sampling = Sampling(steps, self._gallery.sampling.guidance, shot.seed, self._gallery.sampling.negative)
-                images.append(render(self._studio, shot.spec.prompt, shot.size, sampling, on_step))
-        return images
+        def on_step(sampled: SamplingStep) -> None:
+            self._previews.show(sampled, shot.spec, session.step, panel, is_base=label == BASE)
+            self._emit(StageProgress(session.stage, told, session.before + sampled.number, session.total))
 
-    def _save(self, shot: Shot, step: int, drawn: Mapping[str, Image.Image]) -> Picture:
-        panels = [Panel(label.format(step=step), image) for label, image in drawn.items()]
-        base = self._base_path(shot)
+        sampling = replace(self._gallery.sampling, seed=shot.seed)
+        inputs = [picture.image for picture in shot.spec.pictures]
+        return render(self._studio, shot.spec.prompt, shot.size, sampling, on_step, inputs)
+
+    def _save(self, shot: Shot, step: int, drawn: Mapping[str, _Drawn], verdict: PictureScore) -> Picture:
+        panels = [Panel(label.format(step=step), one.image) for label, one in drawn.items()]
+        digests, seeds = [one.digest for one in drawn.values()], [shot.seed] * len(drawn)
+        base = self._gallery.base_path(shot)
         if BASE in self._weights and base.exists():
             with Image.open(base) as stored:
                 panels.insert(0, Panel(BASE, stored.convert("RGB")))
-        image = stitch(panels, shot.spec.prompt) if len(panels) > 1 else panels[0].image
-        path = self._path(shot, step)
-        save_picture(image, path, self._gallery.picture_format, self._gallery.quality, self._facts(shot, step))
-        return _picture(path, shot)
-
-    def _path(self, shot: Shot, step: int) -> Path:
-        extension = EXTENSIONS[self._gallery.picture_format]
-        name = picture_name(step, shot.spec.nickname, shot.index, shot.size, extension)
-        return self._gallery.output_dir / "validation_images" / name
-
-    def _base_path(self, shot: Shot) -> Path:
-        # The name of SPEC 5.4 counts no repeats; later repeats carry their seed so that they do not overwrite.
-        repeat = shot.seed - self._gallery.sampling.seed
-        nickname = shot.spec.nickname if repeat == 0 else f"{shot.spec.nickname}_{repeat}"
-        return self._gallery.output_dir / "benchmarks" / "base_model" / benchmark_name(nickname, shot.size)
+            digests.insert(0, "")
+            seeds.insert(0, self._gallery.base_seed(shot))
+        inputs = [picture.image for picture in shot.spec.pictures]
+        image = compose(panels, inputs, self._gallery.input_side, shot.spec.prompt)
+        made = panel_facts(panels, digests, shot.spec) | panel_seeds(seeds) | self._gallery.notes_of(shot)
+        facts = self._facts(shot, step) | made | verdict.facts
+        path = self._gallery.path(shot, step)
+        save_picture(image, path, self._gallery.picture_format, self._gallery.quality, facts)
+        return replace(_picture(path, shot), score=verdict.score)
 
     def _facts(self, shot: Shot, step: int) -> dict[str, str]:
-        sampling = self._gallery.sampling
-        return {
-            **(self._gallery.facts or {}),
-            "prompt": shot.spec.prompt,
-            "seed": str(shot.seed),
-            "steps": str(sampling.steps),
-            "guidance": str(sampling.guidance),
-            "negative_prompt": self._studio.text.negative(sampling.negative)[0],
-            "width": str(shot.size[0]),
-            "height": str(shot.size[1]),
-            "global_step": str(step),
-        }
+        sampling = replace(self._gallery.sampling, seed=shot.seed)
+        return {**(self._gallery.facts or {}), **facts_of(self._studio, shot.spec, shot.size, sampling, step)}
 
 
 def _picture(path: Path, shot: Shot) -> Picture:
     return Picture(path, shot.spec.nickname, shot.spec.prompt, *shot.size)
+
+
+def _is_left_out(error: BaseException) -> bool:
+    """Whether training goes on without the pictures: there is no memory for them, or no room on the disk."""
+    return is_exhausted(error) or (isinstance(error, OSError) and disk_error(error, "") is not None)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from simpletuner.core.samples import SampleId
-from simpletuner.data.cache.decode import damage_of, first_read, known_content, naming, picture_pixels
+from simpletuner.data.cache.decode import first_read, known_content, naming, picture_pixels
 from simpletuner.data.cache.keys import content_digest
-from simpletuner.data.entries import Dropped, Entry, PictureError
+from simpletuner.data.entries import Entry, PictureError
 from simpletuner.data.files.digests import Digests
 from simpletuner.data.places.crops import Crop
 from simpletuner.data.places.geometry import Placement, Size
@@ -44,19 +44,6 @@ def test_a_fraction_of_the_size_is_that_of_a_large_jpeg_only(pictures: Any) -> N
     assert picture_pixels(ENTRY, pictures.encoded(small, "JPEG")).shape == (3, 16, 16)
     with pytest.raises(PictureError, match="32x16 when the data set was scanned and is 16x8"):
         picture_pixels(ENTRY, pictures.encoded(small))
-
-
-def test_only_what_cannot_be_decoded_is_damage(tmp_path: Path, pictures: Any) -> None:
-    sound, bad = pictures.write(tmp_path / "sound.png", 90, 90), tmp_path / "bad.png"
-    content = sound.read_bytes()
-    bad.write_bytes(content[: len(content) // 2])
-    source = FolderSource.at(str(tmp_path))
-    dropped = [Dropped(name, "told", "cure") for name in ("sound.png", "bad.png", "gone.png")]
-    ((path, (version, reason, cure)),) = damage_of(source, dropped).items()
-    assert (path, version) == ("bad.png", source.version("bad.png"))
-    assert "cannot be decoded" in reason
-    assert cure
-    assert damage_of(source, [Dropped("bad.png", "its mask is damaged", "cure", "partner")]) == {}
 
 
 def test_a_digest_is_found_once(tmp_path: Path) -> None:

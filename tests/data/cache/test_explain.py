@@ -9,12 +9,12 @@ import torch
 
 from simpletuner.core.batch import Latents
 from simpletuner.core.samples import SampleId
-from simpletuner.data.cache.explain import explain_entry, explain_picture
+from simpletuner.data.cache.explain import explain_entry, explain_picture, plain_path
 from simpletuner.data.cache.keys import content_digest, token_key
 from simpletuner.data.cache.latents import LatentStore
 from simpletuner.data.cache.masks import MaskKind, MasksOnDemand
 from simpletuner.data.cache.store import TensorStore
-from simpletuner.data.cache.tokens import read_or_tokenize
+from simpletuner.data.cache.tokens import Caption, read_or_tokenize
 from simpletuner.data.entries import Entry, PictureError
 from simpletuner.data.files.digests import Digests
 from simpletuner.data.places.crops import Crop
@@ -143,9 +143,28 @@ def test_a_relative_path(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the latent of set/a.png" in line
 
 
+def test_a_path_that_goes_round(room: Room, tmp_path: Path) -> None:
+    room.fill()
+    folder, name = room.path.parent, room.path.name
+    (tmp_path / "way").symlink_to(folder)
+    (tmp_path / "alias.safetensors").symlink_to(room.path)
+    for path in (folder / "x/.." / name, tmp_path / "way" / name, tmp_path / "alias.safetensors"):
+        (line,) = explain_entry(path, {})
+        assert line.endswith("the latent of set/a.png: no picture of this configuration uses it")
+
+
+def test_a_plain_path_keeps_its_links_unless_one_leads_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "far/inner").mkdir(parents=True)
+    (tmp_path / "way").symlink_to(tmp_path / "far/inner")
+    monkeypatch.chdir(tmp_path)
+    assert plain_path(Path("way/a.png")) == tmp_path / "way/a.png"
+    assert plain_path(Path("far/../way/./a.png")) == tmp_path / "way/a.png"
+    assert plain_path(Path("way/../a.png")) == tmp_path / "far/a.png"
+
+
 def test_tokens_and_masks_are_told_apart(room: Room) -> None:
     key = token_key("a cat", "words")
-    read_or_tokenize(room.store, key, "a cat", lambda _: [1, 2])
+    read_or_tokenize(room.store, key, Caption("a cat"), lambda *_: [1, 2])
     (line,) = explain_entry(room.store.path(key), {})
     assert line.endswith('the tokens of the caption "a cat"')
     masks = MasksOnDemand(room.source, Digests({}), room.store, {"a.png": "a.png"}, MaskKind())

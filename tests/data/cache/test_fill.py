@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from simpletuner.core.batch import Latents
-from simpletuner.core.events import Event, StageProgress
+from simpletuner.core.events import Event, Notice, StageProgress
 from simpletuner.core.samples import SampleId
 from simpletuner.data.cache import keys as cache_keys
 from simpletuner.data.cache import latents as latents_module
@@ -315,6 +315,50 @@ def test_a_non_finite_latent_is_dropped_and_not_stored(room: Room) -> None:
     assert (filled.encoded, len(filled.dropped)) == (5, 2)
     assert all("non-finite" in item.reason for item in filled.dropped)
     assert len(room.store.keys()) == 5
+
+
+def test_memory_that_runs_out_halves_the_batches_and_says_so(room: Room) -> None:
+    class Cramped(Pooling):
+        def encode(self, pixels: Tensor) -> Latents:
+            if len(pixels) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().encode(pixels)
+
+    assert room.fill(Cramped("cramped"), batch_size=4) == Filled((), encoded=7, reused=0)
+    told = [event.text for event in room.heard if isinstance(event, Notice)]
+    assert told == ["set: 4 pictures of 64x64 at once do not fit into memory: 2 at once from here on"]
+    for entry in room.entries():
+        made = room.latents(entry, Cramped("cramped"))
+        image = open_rgb((room.folder / entry.sample.path).read_bytes())
+        whole = Pooling().encode(to_tensor(resize_and_crop(image, entry.placement, entry.crop))[None])
+        assert torch.equal(made.mean, whole.mean[0])
+
+
+def test_memory_for_no_picture_ends_the_filling(room: Room) -> None:
+    class Full(Pooling):
+        def encode(self, pixels: Tensor) -> Latents:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    before = threading.active_count()
+    with pytest.raises(torch.OutOfMemoryError):
+        room.fill(Full())
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("error", [MemoryError("no more"), RuntimeError("a bug in a codec of pictures")])
+def test_what_kills_a_reading_thread_ends_the_filling_with_its_cause(room: Room, error: Exception) -> None:
+    class Dying(FolderSource):
+        def read(self, path: str) -> bytes:
+            if path == "square3.png":
+                raise error
+            return super().read(path)
+
+    dying = Dying.at(str(room.folder))
+    before, began = threading.active_count(), time.monotonic()
+    with pytest.raises(type(error), match=str(error)):
+        room.fill(Pooling(), source=dying, workers=2)
+    assert time.monotonic() - began < 60
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("where", ["encode", "emit"])

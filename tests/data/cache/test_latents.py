@@ -11,7 +11,7 @@ from torch import Tensor
 from simpletuner.core.batch import Latents
 from simpletuner.core.samples import SampleId
 from simpletuner.data.cache.keys import LATENT_DTYPE, latent_ingredients, latent_key
-from simpletuner.data.cache.latents import LatentStore, encode, is_finite, steady
+from simpletuner.data.cache.latents import LatentStore, Sparing, encode, is_finite, steady
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.entries import Entry
 from simpletuner.data.places.crops import Crop
@@ -103,3 +103,53 @@ def test_latents_are_kept_by_picture(tmp_path: Path) -> None:
     made_of = latent_ingredients("digest", ENTRY.placement, ENTRY.crop, "vae", LATENT_DTYPE)
     assert store.ingredients(ENTRY, "digest") == made_of
     assert store.store.facts(key) == {"sample": "set/a.png", **made_of}
+
+
+class Cramped(Vae):
+    """Has memory for ``most`` pictures at once."""
+
+    most = 2
+
+    def encode(self, pixels: Tensor) -> Latents:
+        if len(pixels) > self.most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        return super().encode(pixels)
+
+
+@pytest.mark.parametrize(("most", "fits", "counts"), [(2, 2, [2, 2, 2]), (3, 3, [3, 2]), (4, 3, [3, 2])])
+def test_a_batch_without_memory_is_halved_once_and_gives_the_same_bits(
+    pixels: Tensor, most: int, fits: int, counts: list[int]
+) -> None:
+    told: list[str] = []
+    cramped = Cramped()
+    cramped.most = most
+    sparing = Sparing(steady(cramped, 5), told.append)
+    expected = encode(steady(Vae(), 5), list(pixels))
+    for _ in range(2):
+        cramped.counts.clear()
+        found = encode(sparing, list(pixels))
+        assert all(torch.equal(one.mean, other.mean) for one, other in zip(found, expected, strict=True))
+        assert all(torch.equal(one.logvar, other.logvar) for one, other in zip(found, expected, strict=True))
+    assert cramped.counts == counts
+    assert told[-1].endswith(f"of 48x64 at once do not fit into memory: {fits} at once from here on")
+    assert len(told) == (2 if most == 2 else 1)
+    assert sparing.fingerprint() == "tiny"
+
+
+def test_one_picture_without_memory_is_an_error(pixels: Tensor) -> None:
+    cramped = Cramped()
+    cramped.most = 0
+    with pytest.raises(RuntimeError, match="can't allocate"):
+        Sparing(cramped, lambda text: None).encode(pixels)
+
+
+def test_an_error_of_another_kind_splits_nothing(pixels: Tensor) -> None:
+    class Broken(Vae):
+        def encode(self, pixels: Tensor) -> Latents:
+            self.counts.append(len(pixels))
+            raise RuntimeError("size mismatch")
+
+    broken = Broken()
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        Sparing(broken, lambda text: None).encode(pixels)
+    assert broken.counts == [5]

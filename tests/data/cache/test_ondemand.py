@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from simpletuner.core.batch import Latents
-from simpletuner.core.errors import DataError
+from simpletuner.core.errors import NonFiniteError
 from simpletuner.core.samples import SampleId
 from simpletuner.data.cache.fill import FillSettings, LatentCache, fill_latents
 from simpletuner.data.cache.ondemand import LatentsOnDemand
@@ -112,9 +112,25 @@ def test_each_window_of_a_picture_is_another_latent(room: Room) -> None:
 
 
 def test_a_latent_that_is_not_finite_names_the_picture(room: Room) -> None:
-    with pytest.raises(DataError, match=r"d/red\.png: the VAE gives a non-finite latent"):
+    with pytest.raises(NonFiniteError, match=r"d/red\.png: the VAE gives a non-finite latent"):
         room.reader(MeanCodec(float("inf")))(room.entry())
     assert room.store.keys() == frozenset()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("part", ["mean", "logvar"])
+def test_a_latent_in_the_cache_that_is_not_finite_is_made_again(room: Room, part: str, bad: float) -> None:
+    expected = room.reader(MeanCodec())(room.entry())
+    (key,) = room.store.keys()
+    tensors = {"mean": expected.mean.clone(), "logvar": expected.logvar.clone()}
+    tensors[part][0, 0, 0] = bad
+    room.store.write(key, tensors, {"sample": "d/red.png"})
+    codec = MeanCodec()
+    latents = room.reader(codec)
+    for _ in range(2):
+        assert torch.equal(latents(room.entry()).mean, expected.mean)
+        assert torch.equal(latents(room.entry()).logvar, expected.logvar)
+    assert codec.calls == 1
 
 
 def test_a_picture_that_cannot_be_decoded_is_named(room: Room) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import random
 import resource
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from simpletuner.data.cache.store import TensorStore
 
@@ -45,6 +46,20 @@ def test_the_file_is_plain_safetensors_under_its_key(store: TensorStore) -> None
     with safe_open(path, "pt") as opened:
         assert opened.metadata()["sample"] == "set/赤.png"
         assert len(opened.metadata()["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [TENSORS, {"ids": torch.arange(5)}, {"b": torch.ones(1), "a": torch.arange(3), "c": torch.zeros(0, 2)}, {}],
+)
+def test_tensors_lie_as_the_library_lays_them(store: TensorStore, tensors: dict[str, torch.Tensor]) -> None:
+    store.write(OTHER, tensors, {"text": "x"})
+    found, expected = store.path(OTHER).read_bytes(), save(tensors)
+    ours, theirs = (content[8 : 8 + int.from_bytes(content[:8], "little")] for content in (found, expected))
+    assert found[8 + len(ours) :] == expected[8 + len(theirs) :]
+    header = json.loads(ours)
+    assert header.pop("__metadata__").keys() == {"sha256", "key", "text"}
+    assert list(header.items()) == list(json.loads(theirs).items())
 
 
 def test_a_miss_is_none(store: TensorStore) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpletuner.core.errors import ConfigError
-from simpletuner.data.captions.candidates import LONGEST_TEXT, CaptionSpec, captions, odd_texts, text_path
+from simpletuner.data.captions.candidates import LONGEST_TEXT, CaptionSpec, captions, composed, odd_texts, text_path
 from simpletuner.data.captions.filters import Filter, read_filters
 from simpletuner.data.captions.shuffle import ShuffleSpec
 from simpletuner.data.entries import Refusal
@@ -51,6 +51,7 @@ def test_a_file_name_is_its_caption_to_the_letter(folder: str, stem: str, suffix
         (b"\xef\xbb\xbfwith a mark", ("with a mark",)),
         ("ütf sixteen".encode("utf-16"), ("ütf sixteen",)),
         ("赤い車".encode(), ("赤い車",)),
+        ("a cat\u2028on a\x0cmat, 5\x85\rnext".encode(), ("a cat\u2028on a\x0cmat, 5", "next")),
         ("big\r\nend".encode("utf-16-be").join((b"\xfe\xff", b"")), ("big", "end")),
         ("cafe\u0301 caf\u00e9".encode(), ("cafe\u0301 caf\u00e9",)),
         (b"a " * 500_000, (("a " * 500_000).strip(),)),
@@ -95,6 +96,11 @@ def test_without_a_caption_there_is_a_reason_and_a_cure(text: bytes | None, reas
 def test_the_text_file_lies_beside_the_picture() -> None:
     assert text_path("deep/a.b.png") == "deep/a.b.txt"
     assert odd_texts(["a.TXT", "a.Txt", "b.txt", "deep/c.d.tXT"]) == {"a.txt": "a.TXT", "deep/c.d.txt": "deep/c.d.tXT"}
+    assert odd_texts(["cafe\u0301.txt", "caf\u00e8.TXT"]) == {
+        "caf\u00e9.txt": "cafe\u0301.txt",
+        "caf\u00e8.txt": "caf\u00e8.TXT",
+    }
+    assert composed("cafe\u0301\udce9") == "caf\u00e9\udce9"
 
 
 @given(text=st.binary(max_size=40), split_lines=st.booleans())

@@ -65,3 +65,11 @@ def test_pictures_dropped_for_their_captions_are_counted_by_kind() -> None:
     ]
     found = caption_report(table(c=("x",)), "textfile", dropped, Yardstick(words, 9), written_one_by_one=True)
     assert (found.missing, found.empty, found.unusable) == (2, 2, 1)
+
+
+def test_pictures_trained_on_their_names_lack_a_caption_while_they_are_used() -> None:
+    pictures = table(a=("a",), b=("b",))
+    found = caption_report(
+        pictures, "parquet", [], Yardstick(words, 9), written_one_by_one=True, uncaptioned=("b", "left out since")
+    )
+    assert found.missing == 1

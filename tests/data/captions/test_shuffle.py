@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpletuner.data.captions.shuffle import Separator, ShuffleSpec, shuffled
+from simpletuner.data.captions.shuffle import Separator, ShuffleSpec, has_tags_to_move, shuffled
 
 JOINED: dict[Separator, str] = {"comma": ", ", "space": " ", "period": ". "}
 
@@ -30,6 +30,8 @@ def test_the_original_can_be_left_out() -> None:
 def test_too_few_tags_leave_the_original_alone(caption: str, start: int, include_original: bool) -> None:
     spec = ShuffleSpec(count=5, position_start=start, include_original=include_original)
     assert shuffled(caption, spec) == (caption,)
+    assert not has_tags_to_move(caption, spec)
+    assert has_tags_to_move(caption + ",x" * (start + 2), spec)
 
 
 def test_without_variants_the_original_stays() -> None:

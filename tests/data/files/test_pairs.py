@@ -72,3 +72,24 @@ def test_names_that_are_no_text_are_found_among_the_dropped() -> None:
 def test_two_that_fit_equally_well_are_refused() -> None:
     with pytest.raises(DataError, match="have several partners"):
         paired(["a.jpg"], ["a.png", "a.webp"])
+
+
+def test_names_that_look_the_same_belong_together() -> None:
+    written, composed = "cafe\u0301", "caf\u00e9"
+    assert paired([f"{written}.jpg"], [f"{composed}.png"]) == {f"{written}.jpg": f"{composed}.png"}
+    both = [f"{written}.png", f"{composed}.png"]
+    assert paired(both, both) == dict(zip(both, both, strict=True))
+    assert list(with_dropped([f"{written}.png"], [], f"{composed}.png").left_out) == [f"{written}.png"]
+
+
+def test_partners_that_max_num_samples_leaves_out_are_its_doing() -> None:
+    def message(limit: int | None) -> str:
+        with pytest.raises(DataError, match="have no partner") as caught:
+            pair(["a.png", "b.png", "c.png"], ["a.png"], (), dataset="subject", partner="masks", limit=limit)
+        return caught.value.message()
+
+    assert 'in data set "masks", of which max_num_samples uses 1: b.png, c.png' in message(1)
+    assert 'take max_num_samples out of "masks"' in message(1)
+    for other in (None, 2):
+        assert "max_num_samples" not in message(other)
+        assert "add a picture of the same relative path" in message(other)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import IO, Any
 
-from simpletuner.data.entries import UnreachableError
+import pytest
+
+from simpletuner.data.entries import PictureError, UnreachableError
 from simpletuner.data.files.index import Known
-from simpletuner.data.files.probe import Probe, focus_of
+from simpletuner.data.files.probe import Probe, checked_header, focus_of
 from simpletuner.data.files.versions import unsettled
 from simpletuner.data.places.geometry import Size
 from simpletuner.data.sources.base import Facts
@@ -34,6 +37,34 @@ def test_a_face_that_could_not_be_looked_for_is_looked_for_again(tmp_path: Path)
     assert found.version == unsettled("1")
     assert found.reason == "cannot be read (Connection reset)"
     assert focus_of(found) is None
+
+
+class Faulty(FolderSource):
+    """A source that says in its own words why it cannot give a picture, as those of the hub and of shards do."""
+
+    def open(self, path: str) -> IO[bytes]:
+        try:
+            return io.BytesIO(self.read(path))
+        except PictureError as error:
+            raise OSError(error.reason) from error
+
+    def read(self, path: str) -> bytes:
+        if path == "empty.png":
+            raise PictureError('its column "image" is empty', cure="filter the row out")
+        raise OSError("3 bytes came where 4 were asked for")
+
+
+def test_the_words_of_a_source_are_kept(tmp_path: Path) -> None:
+    whole = FolderSource.at(str(tmp_path))
+    faulty = Faulty(whole.filesystem, whole.root)
+    with pytest.raises(UnreachableError) as passing:
+        checked_header(faulty, "a.png")
+    assert passing.value.reason == "cannot be read (3 bytes came where 4 were asked for)"
+    with pytest.raises(PictureError) as lasting:
+        checked_header(faulty, "empty.png")
+    assert (lasting.value.reason, lasting.value.cure) == ('its column "image" is empty', "filter the row out")
+    with pytest.raises(UnreachableError, match=r"^cannot be read \(No such file or directory\)"):
+        checked_header(whole, "gone.png")
 
 
 def test_what_is_refused_is_not_looked_at_again(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from simpletuner.core.errors import DataError
 from simpletuner.core.events import StageProgress
@@ -469,3 +470,42 @@ def test_the_map_decides_what_is_too_small_and_what_is_too_large(folder: Path, p
     assert "would be enlarged to 256x256" in found.pop("small.png")
     assert "would be trained at 2048x16" in found.pop("wide.png")
     assert found == {}
+
+
+def test_a_text_whose_name_only_looks_the_same_is_the_captions(folder: Path, pictures: Any, heard: Any) -> None:
+    pictures.write(folder / "cafe\u0301.png", 64, 64)
+    (folder / "caf\u00e9.txt").write_text("coffee")
+    scanned = scanned_of(folder, heard, captions=CaptionSpec("textfile"))
+    assert (list(scanned.table.captions), scanned.dropped) == ([("coffee",)], ())
+    (folder / "cafe\u0301.txt").write_text("to the letter")
+    assert scanned_of(folder, heard, captions=CaptionSpec("textfile")).table.captions[0] == ("to the letter",)
+
+
+def test_pictures_that_the_table_leaves_out_are_warned_of(folder: Path, pictures: Any, heard: Any) -> None:
+    for name in ("a.png", "b_c.png"):
+        pictures.write(folder / name, 64, 64)
+    (folder / "raw").write_bytes(b"x")
+    spec = CaptionSpec("table", fallback_to_filename=True)
+    scanned = scanned_of(Counting(folder, {"a.png": Facts(("told",))}), heard, captions=spec)
+    assert list(scanned.table.captions) == [("told",), ("b c",)]
+    assert scanned.uncaptioned == ("b_c.png",)
+    (warning,), (note,) = scanned.warnings, scanned.notes
+    assert warning.startswith('data set "set": the table has no caption for 1 of 2 pictures')
+    assert note.startswith('data set "set": 1 other files passed over: no suffix (1)')
+
+
+def test_a_folder_of_other_files_alone_says_so(folder: Path, heard: Any) -> None:
+    (folder / "tw.jpg_large").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"1 other files passed over: \.jpg_large \(1\)"):
+        scanned_of(folder, heard)
+
+
+@pytest.mark.parametrize("suffix", ["mpo", "dib", "pjpeg"])
+def test_other_names_of_formats_that_are_read(folder: Path, pictures: Any, heard: Any, suffix: str) -> None:
+    pictures.write(folder / "a.png", 64, 48)
+    with Image.open(folder / "a.png") as picture:
+        kind = {"mpo": "MPO", "dib": "BMP", "pjpeg": "JPEG"}[suffix]
+        more = {"save_all": True, "append_images": [picture.copy()]} if kind == "MPO" else {}
+        picture.save(folder / f"b.{suffix}", kind, **more)
+    scanned = scanned_of(folder, heard)
+    assert (list(scanned.table.paths), scanned.dropped) == (["a.png", f"b.{suffix}"], ())

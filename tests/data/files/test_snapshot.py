@@ -36,7 +36,9 @@ def scanned(*paths: str) -> ScannedDataset:
         foci={paths[0]: (0.25, 0.5)},
     )
     dropped = (Dropped("b.png", "empty", "replace it", "size"),)
-    return ScannedDataset("flat", "/pictures", 7, table, dropped, notes=("a note",))
+    return ScannedDataset(
+        "flat", "/pictures", 7, table, dropped, notes=("a note",), warnings=("a warning",), uncaptioned=paths[:1]
+    )
 
 
 def together(count: int, work: Callable[[Ranks], T], job: str = "01234567") -> list[T | SimpletunerError]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,21 @@ def test_counting_agrees_with_planning(datasets: list[PlannedDataset], sampling:
         assert calendar.length(epoch) == len(plan) > 0
         assert calendar.epochs_for(step + 1) == calendar.epochs_for(step + len(plan)) == epoch + 1
         step += len(plan)
+
+
+@given(DATASETS, st.integers(1, 4), st.integers(0, 2))
+def test_every_use_knows_its_place_in_the_whole_run(datasets: list[PlannedDataset], batch: int, repeats: int) -> None:
+    batches = [replace(one, batch=batch, micro_batch=batch, repeats=repeats) for one in datasets]
+    calendar = Calendar(batches, 1)
+    plans = [calendar.plan(epoch) for epoch in range(6)]
+    uses = [use for plan in plans for update in plan for use in update.uses]
+    assert [use.position for use in uses] == list(range(len(uses)))
+    assert [calendar.first_use(epoch) for epoch in range(6)] == [plan[0].uses[0].position for plan in plans]
+    resumed = Calendar(batches, 1).plan(5)[len(plans[5]) // 2 :]
+    assert [use.position for update in resumed for use in update.uses] == [
+        use.position for update in plans[5][len(plans[5]) // 2 :] for use in update.uses
+    ]
+    assert [plan.uses for plan in plans] == [sum(len(update.uses) for update in plan) for plan in plans]
 
 
 @given(DATASETS, st.permutations(range(8)))
@@ -134,5 +150,73 @@ def test_data_sets_whose_buckets_differ_between_epochs_are_counted_by_epoch() ->
 def test_data_sets_that_begin_after_the_run_are_named() -> None:
     datasets = [dataset("a", 10), dataset("b", 1, start_step=30), dataset("c", 1, start_epoch=4)]
     calendar = Calendar(datasets, 1)
-    assert [calendar.unused(steps) for steps in (30, 31, 32)] == [("b", "c"), (), ()]
-    assert Calendar(datasets[:2], 1).unused(31) == ()
+    assert calendar.unused(30) == ("b", "c")
+    assert calendar.unused(42) == ()
+    assert Calendar(datasets, 1).first_updates(("a", "c"), 42) == calendar.first_updates(("c", "a"), 42)
+    assert calendar.first_updates(("a",), 0) == {}
+
+
+@given(DATASETS, st.integers(0, 90))
+def test_who_is_unused_is_what_the_plan_says(datasets: list[PlannedDataset], steps: int) -> None:
+    calendar = Calendar(datasets, 1)
+    drawn = [update.dataset for epoch in range(calendar.epochs_for(steps)) for update in calendar.plan(epoch)][:steps]
+    names = [one.id for one in datasets]
+    assert calendar.unused(steps) == tuple(name for name in names if name not in drawn)
+    firsts = {name: drawn.index(name) + 1 for name in names if name in drawn}
+    assert calendar.first_updates(names, steps) == firsts
+
+
+def test_a_run_that_goes_on_does_not_call_unused_what_may_have_been_used_before() -> None:
+    datasets = [dataset("a", 10), dataset("b", 5, end_step=9), dataset("c", 5, start_step=20)]
+    later = Calendar(datasets, 1).going_on(1, 12)
+    assert later.unused(20) == ("c",)
+    assert later.unused(12) == ("c",)
+    assert later.unused(60) == ()
+
+
+def test_another_beginning_is_another_calendar() -> None:
+    calendar = Calendar([dataset("a", 10), dataset("b", 5, start_step=20)], 1)
+    other = calendar.beginning("b", 1, 0)
+    assert [other.length(epoch) for epoch in range(2)] == [15, 15]
+    assert other.window("b").steps[0] == 0
+    assert [calendar.length(epoch) for epoch in range(3)] == [10, 10, 15]
+
+
+def test_a_hundred_million_steps_are_searched_in_no_time() -> None:
+    began = time.perf_counter()
+    calendar = Calendar(
+        [dataset("a", 3), dataset("b", 2, start_step=3 * 10**8), dataset("c", 2, start_epoch=10**12)], 1
+    )
+    assert calendar.unused(10**8) == ("b", "c")
+    assert calendar.first_updates(("b",), 10**10).keys() == {"b"}
+    assert time.perf_counter() - began < 5
+
+
+@given(DATASETS, st.integers(0, 6))
+def test_a_run_that_goes_on_in_the_same_data_has_the_same_order(datasets: list[PlannedDataset], epoch: int) -> None:
+    whole = Calendar(datasets, 1)
+    later = Calendar(datasets, 1).going_on(epoch, whole.first_step(epoch))
+    for one in range(epoch, 8):
+        assert later.first_step(one) == later.steps_for(one) == whole.first_step(one)
+        assert later.first_use(one) == whole.first_use(one)
+        assert list(later.plan(one)) == list(whole.plan(one))
+        assert later.epochs_for(whole.first_step(one) + 1) == one + 1
+
+
+@given(DATASETS, st.integers(0, 6), st.integers(0, 70))
+def test_a_run_that_goes_on_in_other_data_counts_from_where_it_is(
+    datasets: list[PlannedDataset], epoch: int, step: int
+) -> None:
+    later, done = Calendar(datasets, 1).going_on(epoch, step), step
+    for one in range(epoch, 8):
+        assert later.first_step(one) == later.steps_for(one) == done
+        plan = later.plan(one)
+        assert later.length(one) == len(plan) > 0
+        done += len(plan)
+    assert [later.steps_for(one) for one in range(epoch)] == [step] * epoch
+
+
+def test_windows_in_steps_are_those_of_the_run_that_goes_on() -> None:
+    datasets = [dataset("a", 3, end_step=10), dataset("b", 3, start_step=10)]
+    later = Calendar(datasets, 1).going_on(1, 9)
+    assert [update.dataset for update in later.plan(1)] == ["a", "b", "b", "b"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from simpletuner.core.samples import SampleId
 from simpletuner.data.order.plan import PlannedDataset, plan_epoch
-from simpletuner.data.order.shortages import Shortage, explain, oversubscribed, shortages
+from simpletuner.data.order.shortages import Shortage, explain, oversubscribed, pruned_picture, shortages
 
 
 def dataset(sizes: dict[str, int], batch: int, **options: Any) -> PlannedDataset:
@@ -84,3 +84,18 @@ def test_the_repeats_advised_are_the_fewest_that_suffice(samples: int, repeats: 
         assert one.repeats_needed > repeats
         assert shortages(dataset({"1.0": samples}, batch, repeats=one.repeats_needed)) == ()
         assert shortages(dataset({"1.0": samples}, batch, repeats=one.repeats_needed - 1))
+
+
+def mixing_cure(sizes: dict[str, int], **options: Any) -> str:
+    short = dataset(sizes, 8, **options)
+    told = explain(short, shortages(short)[0], ["a.png"], 8, 1, 1)
+    return next((part for part in told.split("; or ") if "bucket_mixing" in part), "")
+
+
+def test_mixing_is_advised_only_where_it_would_help() -> None:
+    assert mixing_cure({"1.0": 3, "2.0": 9}) == "set bucket_mixing to merge or pad"
+    merged = mixing_cure({"1.0": 3, "2.0": 9}, merged=True)
+    assert merged.startswith("set bucket_mixing to pad, or raise max_upscale_threshold")
+    assert mixing_cure({"1.0": 3}) == mixing_cure({"1.0": 3}, merged=True) == ""
+    assert "bucket_mixing to merge or pad" in pruned_picture("a.png", "1.0", 3, 0, 8).cure
+    assert "bucket_mixing" not in pruned_picture("a.png", "1.0", 3, 0, 8, alone=True).cure

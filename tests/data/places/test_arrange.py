@@ -119,6 +119,17 @@ def test_a_small_bucket_joins_its_nearest() -> None:
     assert arranged(sizes, merge_below=3, repeats=2).keys == alone.keys
 
 
+def test_merging_enlarges_no_picture_beyond_the_limit() -> None:
+    sizes = [(200, 200)] * 6 + [(100, 400), (120, 300)]
+
+    def counts(most: float | None) -> dict[str, int]:
+        return arranged(sizes, geometry=GeometrySpec(192, alignment=16, max_upscale=most), merge_below=4).counts
+
+    assert counts(None) == counts(0.5) == {"1.0": 8}
+    assert counts(0.4) == {"0.42": 2, "1.0": 6}, "the narrow one joins the other, which lacks too much for the squares"
+    assert counts(0.0) == {"0.25": 1, "0.42": 1, "1.0": 6}
+
+
 @pytest.mark.parametrize("count", [50_000])
 def test_many_pictures_cost_no_object_each(count: int) -> None:
     random = np.random.default_rng(0)

@@ -66,3 +66,17 @@ def test_pruning_names_what_cannot_fill_a_micro_batch() -> None:
     assert prune(counts, 0, 4) == ("0.5", "1.0")
     assert prune(counts, 1, 4) == ("0.5",)
     assert prune(counts, 3, 4) == ()
+
+
+def test_a_bucket_joins_only_what_all_its_pictures_bear() -> None:
+    counts = {"0.5": 1, "1.0": 2, "1.5": 9}
+    assert merge_small(counts, 0, 8) == {"0.5": "1.5", "1.0": "1.5"}
+    assert merge_small(counts, 0, 8, lambda small, host: host != "1.0") == {"0.5": "1.5", "1.0": "1.5"}
+    assert merge_small(counts, 0, 8, lambda small, host: (small, host) != ("0.5", "1.5")) == {"0.5": "1.0"}
+    assert merge_small(counts, 0, 8, lambda small, host: small != "0.5") == {"1.0": "1.5"}
+    assert merge_small(counts, 0, 8, lambda small, host: False) == {}
+
+
+def test_a_bucket_that_may_join_none_can_still_be_joined() -> None:
+    counts = {"0.5": 2, "1.0": 3, "2.0": 1}
+    assert merge_small(counts, 0, 6, lambda small, host: host == "0.5") == {"2.0": "0.5", "1.0": "0.5"}

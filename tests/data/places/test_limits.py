@@ -9,6 +9,7 @@ from simpletuner.data.places.limits import (
     aspect_refusal,
     edge_refusal,
     enlargement,
+    lacking,
     mismatch_refusal,
     size_refusal,
     upscale_factor,
@@ -142,3 +143,10 @@ def test_by_how_much_a_picture_is_enlarged(size: Size, factor: float) -> None:
 def test_the_edge_that_grows_more_counts() -> None:
     placement = Placement("1.0", Size(64, 64), Size(129, 90))
     assert upscale_factor(Size(100, 100), placement) == 1.29
+
+
+def test_what_an_edge_lacks_to_cover_a_size() -> None:
+    assert lacking(Size(100, 400), Size(192, 192)) == pytest.approx(92 / 192)
+    assert lacking(Size(192, 400), Size(192, 192)) == 0
+    assert lacking(Size(70, 100), Size(100, 100)) == 0.3, "what a limit of 0.3 allows"
+    assert upscale_factor(Size(100, 400), place(100, 400, GeometrySpec(192, crop=True))) == pytest.approx(192 / 100)

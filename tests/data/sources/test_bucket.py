@@ -17,12 +17,13 @@ ODD_NAMES = ["a.png", "sub/b c.jpg", "#?%.png", "赤い_車.webp", "e\u0301.png"
 def test_what_lies_below_the_prefix_is_listed_and_read(store: Any) -> None:
     objects = {f"set/{name}": name.encode() for name in ODD_NAMES}
     store.put({**objects, "set/": b"", "set/.hidden/c.png": b"", "set/notes.md": b"", "setting/d.png": b""})
-    store.put({"set/a.txt": b"text", "set/e.heic": b""})
+    store.put({"set/a.txt": b"text", "set/e.heic": b"", "set/f.jpg_large": b"x"})
     source = store.source(prefix="/set/")
     listing = source.listing()
     assert list(listing.pictures) == sorted(ODD_NAMES)
     assert list(listing.texts) == ["a.txt"]
     assert [item.file for item in listing.dropped] == ["e.heic"]
+    assert [note.partition(";")[0] for note in listing.notes] == ["1 other files passed over: .jpg_large (1)"]
     assert {name: source.read(name) for name in ODD_NAMES} == {name: name.encode() for name in ODD_NAMES}
     assert source.read("a.txt") == b"text"
     assert source.where == f"s3://{store.bucket}/set"

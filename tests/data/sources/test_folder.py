@@ -109,3 +109,11 @@ def test_the_version_of_a_listing_is_the_files_own_and_survives_a_rename_in_part
     assert source.renamed_from(renamed) == source.renamed_from(listing.pictures["a.png"]) != ""
     assert source.version("a.png") == ""
     assert source.where == str(tmp_path)
+
+
+def test_another_filesystem_counts_what_it_passes_over() -> None:
+    memory = fsspec.filesystem("memory")
+    for name in ("a.png", "b.jpg_large", ".hidden/c.bin", "notes.md"):
+        memory.pipe(f"/passed-over/{name}", b"x")
+    (note,) = FolderSource.at("memory://passed-over").listing().notes
+    assert note.startswith("1 other files passed over: .jpg_large (1);")

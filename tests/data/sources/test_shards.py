@@ -54,6 +54,8 @@ def test_pictures_and_captions_of_every_shard(folder: Path) -> None:
     listing = source.listing()
     paths = ["b.tar/000.png", *(f"deep/a.tar/{name}" for name in ("000.png", "002.seg.png", "003.webp", "sub/001.jpg"))]
     assert list(listing.pictures) == paths
+    (note,) = listing.notes
+    assert note.startswith("1 other files passed over: .cls (1);")
     assert list(listing.texts) == ["deep/a.tar/000.txt", "deep/a.tar/sub/001.txt"]
     assert listing.facts == {
         "deep/a.tar/000.png": Facts(("eine Katze", "a cat")),

@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 def table(folder: Path, rows: list[dict[str, Any]], **columns: Any) -> TableSource:
     path = folder.parent / "table.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return TableSource(FolderSource.at(str(folder)), TableSpec(str(path), "file", "caption", **columns))
+    return TableSource(FolderSource.at(str(folder)), TableSpec(str(path), "file", ("caption",), **columns))
 
 
 def test_rows_are_matched_by_path_by_name_and_by_stem(folder: Path) -> None:
@@ -63,7 +63,7 @@ def test_parquet_with_sizes_and_a_fallback(folder: Path) -> None:
     path = folder / "table.parquet"
     parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     # Named relative to the pictures, as a table in a bucket is.
-    spec = TableSpec("table.parquet", "file", "caption", "alt", "w", "h", identifier_includes_extension=True)
+    spec = TableSpec("table.parquet", "file", ("caption",), "alt", "w", "h", identifier_includes_extension=True)
     source = TableSource(FolderSource.at(str(folder)), spec)
     assert source.listing().facts == {"one.png": Facts(("spare",), Size(640, 480)), "sub/two.png": Facts(("own",))}
 
@@ -80,7 +80,7 @@ def test_the_bytes_are_the_sources(folder: Path) -> None:
 
 def test_a_table_beside_the_objects_of_a_bucket(store: Any) -> None:
     store.put({"set/a.png": b"x", "set/table.jsonl": b'{"file": "a", "caption": "from the bucket"}\n'})
-    source = TableSource(store.source(prefix="set"), TableSpec("table.jsonl", "file", "caption"))
+    source = TableSource(store.source(prefix="set"), TableSpec("table.jsonl", "file", ("caption",)))
     assert source.listing().facts == {"a.png": Facts(("from the bucket",))}
 
 
@@ -118,3 +118,35 @@ def test_a_table_that_is_not_there(folder: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read") as caught:
         source.listing()
     assert caught.value.file == "gone.parquet"
+
+
+def test_rows_of_no_picture_are_counted_and_named(folder: Path) -> None:
+    rows = [{"file": "one", "caption": "x"}, *({"file": f"n{number}", "caption": "x"} for number in range(7))]
+    (note,) = table(folder, rows).listing().notes
+    assert note == "7 of 8 rows of table.jsonl name a picture that is not here: n0, n1, n2, n3, n4 and 2 more"
+    assert table(folder, rows[:1]).listing().notes == ()
+
+
+def test_names_that_look_the_same_are_the_same(folder: Path) -> None:
+    for name in ("cafe\u0301.png", "sub/cafe\u0301.png", "sub/ne\u0301.png"):
+        (folder / name).write_bytes(b"x")
+    rows = [{"file": "caf\u00e9", "caption": "coffee"}, {"file": "n\u00e9.png", "caption": "born"}]
+    listing = table(folder, rows).listing()
+    assert listing.notes == ()
+    assert listing.facts == {"cafe\u0301.png": Facts(("coffee",)), "sub/ne\u0301.png": Facts(("born",))}
+    (folder / "caf\u00e9.png").write_bytes(b"x")
+    rows.append({"file": "cafe\u0301.png", "caption": "to the letter"})
+    facts = table(folder, rows).listing().facts
+    assert facts["caf\u00e9.png"].captions == ("coffee",)
+    assert facts["cafe\u0301.png"].captions == ("to the letter",)
+
+
+def test_several_columns_of_captions(folder: Path) -> None:
+    path = folder.parent / "table.jsonl"
+    path.write_text('{"file": "one", "short": "a", "long": ["b", "c"]}\n{"file": "two", "short": "", "long": null}\n')
+    source = FolderSource.at(str(folder))
+    listing = TableSource(source, TableSpec(str(path), "file", ("short", "long"))).listing()
+    assert listing.facts == {"one.png": Facts(("a", "b", "c")), "sub/two.png": Facts()}
+    with pytest.raises(ConfigError, match='there is no column "lang"') as caught:
+        TableSource(source, TableSpec(str(path), "file", ("short", "lang"))).listing()
+    assert caught.value.key == "caption_column (2)"

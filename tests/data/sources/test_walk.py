@@ -37,6 +37,9 @@ def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
     assert list(listing.pictures) == ["c.png", "folder.png/b.png", "z/a.png"]
     assert list(listing.texts) == ["folder.png/cap.txt"]
     assert listing.dropped == ()
+    other, again = listing.notes
+    assert other.startswith("2 other files passed over: no suffix (2)"), "a file, and a link to itself"
+    assert again == "folders that are reached twice are used once; these links were not followed: again, loop, out"
 
 
 def test_what_is_no_regular_file_is_reported_without_being_opened(tmp_path: Path, monkeypatch: Any) -> None:

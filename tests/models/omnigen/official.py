@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from scripts.reference.names import to_diffusers
-from simpletuner.core.batch import Batch
+from simpletuner.core.batch import Batch, Prompt
 from simpletuner.core.samples import SampleId, Use
 from simpletuner.models.omnigen.denoiser import OmniGenDenoiser
 from simpletuner.models.omnigen.layers import TINY_FOLDER
-from simpletuner.models.omnigen.prompt import Prompt, PromptRow
 from simpletuner.models.omnigen.text import OmniGenText, load_text
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "reference"
@@ -70,7 +69,7 @@ def asked_prompts(case: str) -> list[Prompt]:
         ids = text.tokenize(row["prompt"], len(row["pictures"]))
         # The official latents come in the order of the tags, one for each tag.
         seen = {-number: next(latents) for number in ids.tolist() if number < 0}
-        prompts.append(PromptRow(ids, tuple(seen[n] for n in sorted(seen))) if seen else ids)
+        prompts.append(Prompt(ids, tuple(seen[n] for n in sorted(seen))))
     return prompts
 
 

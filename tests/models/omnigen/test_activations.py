@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from simpletuner.core.batch import Prompt
 from simpletuner.models.omnigen.activations import entry_per_token, kept_per_token
 from simpletuner.models.omnigen.attention import run_block, sequence_of
 from simpletuner.models.omnigen.prompt import collate
@@ -24,7 +25,7 @@ def test_the_arithmetic_is_what_autograd_keeps(
         # A trained linear keeps its input, as an adapter over it does.
         if adapted and isinstance(module, torch.nn.Linear):
             module.requires_grad_(requires_grad=True)
-    texts = collate([torch.arange(3, 20)] * 3, torch.device("cpu"))
+    texts = collate([Prompt(torch.arange(3, 20))] * 3, torch.device("cpu"))
     sequence = sequence_of(RotaryStore(model.rope), texts, (64, 64, 64))
     hidden = torch.randn(3, 82, model.config.hidden_size, requires_grad=True)
     beside = [*block.parameters(), sequence.rotary.cos, sequence.rotary.sin]

@@ -7,8 +7,9 @@ import torch
 from diffusers.models.transformers.transformer_omnigen import OmniGenBlock
 from torch import Tensor
 
+from simpletuner.core.batch import Prompt
 from simpletuner.models.omnigen.attention import Sequence, run_block, run_last_block, sequence_of
-from simpletuner.models.omnigen.prompt import PromptRow, collate
+from simpletuner.models.omnigen.prompt import collate
 from simpletuner.models.omnigen.rotary import RotaryStore
 from tests.models.omnigen.tiny_model import random_omnigen
 
@@ -17,9 +18,9 @@ WIDTH = 64
 
 
 def sequence(texts: list[int], images: list[int], pictures: bool = False) -> Sequence:
-    prompts = [torch.arange(3, 3 + length) for length in texts]
-    rows = [PromptRow(torch.cat((ids, torch.tensor([-1]))), (torch.randn(4, 4, 4),)) for ids in prompts]
-    batch = collate(rows if pictures else prompts, CPU)
+    ids = [torch.arange(3, 3 + length) for length in texts]
+    rows = [Prompt(torch.cat((own, torch.tensor([-1]))), (torch.randn(4, 4, 4),)) for own in ids]
+    batch = collate(rows if pictures else [Prompt(own) for own in ids], CPU)
     return sequence_of(RotaryStore(random_omnigen(num_layers=0).rope), batch, tuple(images))
 
 

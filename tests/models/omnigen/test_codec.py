@@ -49,3 +49,34 @@ def test_any_change_is_another_fingerprint(change: str) -> None:
         other = other.to(torch.bfloat16)
     assert OmniGenCodec(base).fingerprint() == OmniGenCodec(vae()).fingerprint()
     assert OmniGenCodec(base).fingerprint() != OmniGenCodec(other).fingerprint()
+
+
+def overflowing(seed: int = 0) -> AutoencoderKL:
+    """A VAE whose latents are beyond float16 for bright pictures, and whose pictures are for large latents."""
+    made = vae(seed=seed)
+    for layer in (made.encoder.conv_in, made.decoder.conv_in):
+        layer.weight.data *= 3e3
+    return made
+
+
+def test_a_picture_that_a_narrow_type_cannot_encode_is_encoded_in_float32() -> None:
+    pixels = torch.cat((PIXELS[:1] * 1e-4, PIXELS[1:] * 300))
+    narrow, wide = OmniGenCodec(overflowing().half()), OmniGenCodec(overflowing())
+    with torch.no_grad():
+        plain = overflowing().half().encode(pixels.half()).latent_dist.mean
+    assert [bool(row.isfinite().all()) for row in plain] == [True, False], "the case is a real one"
+    found, expected = narrow.encode(pixels), wide.encode(pixels)
+    assert torch.equal(found.mean[0], plain[0].float())
+    assert torch.allclose(found.mean[1], expected.mean[1], atol=2e-3)
+    assert torch.allclose(found.logvar[1], expected.logvar[1], atol=2e-3)
+    # It is as narrow as before, to the bit.
+    assert torch.equal(narrow.encode(pixels).mean, found.mean)
+
+
+def test_a_picture_that_a_narrow_type_cannot_decode_is_decoded_in_float32() -> None:
+    latents = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(2)) * 300
+    with torch.no_grad():
+        assert not overflowing().half().decode(latents.half()).sample.isfinite().all()
+    narrow, wide = (OmniGenCodec(made).decode(latents) for made in (overflowing().half(), overflowing()))
+    assert narrow.isfinite().all()
+    assert torch.allclose(narrow, wide, atol=2e-2)

@@ -7,16 +7,17 @@ import torch
 from diffusers import OmniGenTransformer2DModel
 from torch import Tensor
 
+from simpletuner.core.batch import Prompt
 from simpletuner.models.execution import Execution
 from simpletuner.models.omnigen.embed import embed, image_tokens
 from simpletuner.models.omnigen.family import OmniGen
-from simpletuner.models.omnigen.prompt import Prompt, PromptRow, collate
+from simpletuner.models.omnigen.prompt import collate
 from tests.models.omnigen.tiny_model import random_omnigen
 
 CPU = torch.device("cpu")
 LATENTS = torch.randn(4, 4, 6, generator=torch.Generator().manual_seed(5))
-WITH_PICTURE = PromptRow(torch.tensor([1, 40, -1, 41, 42]), (LATENTS,))
-WORDS = torch.tensor([1, 50, 51])
+WITH_PICTURE = Prompt(torch.tensor([1, 40, -1, 41, 42]), (LATENTS,))
+WORDS = Prompt(torch.tensor([1, 50, 51]))
 
 
 def hidden(model: OmniGenTransformer2DModel, prompts: list[Prompt]) -> Tensor:
@@ -32,7 +33,7 @@ def test_tokens_of_a_picture_stand_where_its_tag_stood_and_words_around_them() -
         words = model.embed_tokens(torch.tensor([1, 40, 41, 42]))
     assert torch.equal(states[1, 2:8], expected)
     assert torch.equal(states[1, [0, 1, 8, 9]], words)
-    assert torch.equal(states[0, 7:10], model.embed_tokens(WORDS))
+    assert torch.equal(states[0, 7:10], model.embed_tokens(WORDS.ids))
 
 
 def velocity(model: OmniGenTransformer2DModel, prompts: list[Prompt], rows: list[int]) -> Tensor:
@@ -41,13 +42,13 @@ def velocity(model: OmniGenTransformer2DModel, prompts: list[Prompt], rows: list
 
 
 def test_a_row_with_pictures_and_its_neighbours_are_what_each_is_alone() -> None:
-    model, prompts = random_omnigen(std=0.2), [WORDS, WITH_PICTURE, torch.tensor([1, 60, 61, 62])]
+    model, prompts = random_omnigen(std=0.2), [WORDS, WITH_PICTURE, Prompt(torch.tensor([1, 60, 61, 62]))]
     with torch.no_grad():
         together = velocity(model, prompts, [0, 1, 2])
         for row in range(3):
             alone = velocity(model, prompts, [row])[0]
             assert (together[row] - alone).abs().max() < 1e-5 * alone.abs().max()
-        without = velocity(model, [WORDS, torch.tensor([1, 40, 41, 42]), prompts[2]], [1])
+        without = velocity(model, [WORDS, Prompt(torch.tensor([1, 40, 41, 42])), prompts[2]], [1])
     assert (together[1] - without[0]).abs().max() > 1e-2 * without.abs().max(), "the picture is seen"
 
 

@@ -10,7 +10,7 @@ from diffusers import OmniGenTransformer2DModel
 from diffusers.pipelines.omnigen.processor_omnigen import OmniGenCollator
 from torch import Tensor
 
-from simpletuner.core.batch import Batch, Sizes
+from simpletuner.core.batch import Batch, Prompt, Sizes
 from simpletuner.core.samples import SampleId, Use
 from simpletuner.models.execution import Execution
 from simpletuner.models.omnigen.attention import key_mask
@@ -23,14 +23,14 @@ from tests.models.omnigen.tiny_model import random_omnigen
 CPU = torch.device("cpu")
 
 
-def prompt(length: int, seed: int = 0) -> Tensor:
+def prompt(length: int, seed: int = 0) -> Prompt:
     draws = torch.Generator().manual_seed(1000 * seed + length)
-    return torch.randint(3, 2000, (length,), generator=draws)
+    return Prompt(torch.randint(3, 2000, (length,), generator=draws))
 
 
-def reference(model: OmniGenTransformer2DModel, latents: Tensor, clock: Tensor, prompts: list[Tensor]) -> Tensor:
+def reference(model: OmniGenTransformer2DModel, latents: Tensor, clock: Tensor, prompts: list[Prompt]) -> Tensor:
     height, width = (edge * 8 for edge in latents.shape[-2:])
-    inputs = [{"input_ids": ids.tolist(), "pixel_values": None, "image_sizes": None} for ids in prompts]
+    inputs = [{"input_ids": prompt.ids.tolist(), "pixel_values": None, "image_sizes": None} for prompt in prompts]
     ids, positions, mask, _, _, sizes = OmniGenCollator().process_mllm_input(inputs, [[height, width]] * len(prompts))
     return model(latents, clock, ids, [], sizes, mask, positions).sample
 

@@ -25,6 +25,12 @@ def test_names_and_shapes_are_the_modules_own() -> None:
         assert shape.inside[-1] in around
 
 
+def test_the_shapes_of_all_weights() -> None:
+    for model in (random_omnigen(num_key_value_heads=2), random_omnigen(num_layers=3, patch_size=1)):
+        expected = sorted(tuple(weight.shape) for weight in model.parameters())
+        assert sorted(FACTS.weight_shapes(model.config)) == expected
+
+
 def test_module_classes_are_those_of_the_real_model() -> None:
     model = random_omnigen()
     holding = {

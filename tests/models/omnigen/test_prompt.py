@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from simpletuner.core.batch import Prompt
 from simpletuner.core.errors import DataError
 from simpletuner.models.omnigen.layers import TINY_FOLDER
 from simpletuner.models.omnigen.prompt import (
     PICTURE_TOKEN_ID,
-    PromptRow,
     collate,
     positions,
     text_mask,
@@ -53,7 +53,7 @@ def test_ids_positions_and_masks_equal_the_references(
     ids, expected_positions, expected_mask, *_ = processor.collator.process_mllm_input(
         inputs, [[height, 64]] * len(prompts)
     )
-    batch = collate([tokenize(tokenizer, prompt) for prompt in prompts], CPU)
+    batch = collate([Prompt(tokenize(tokenizer, prompt)) for prompt in prompts], CPU)
     assert torch.equal(batch.ids, ids)
     assert torch.equal(positions(batch, tokens), expected_positions)
     width = ids.shape[1] + 1
@@ -76,7 +76,7 @@ def test_two_hundred_prompts_one_by_one(tokenizer: PreTrainedTokenizerBase) -> N
 
 
 def test_padding_is_on_the_left_and_ragged_is_seen() -> None:
-    short, long = torch.tensor([1, 7]), torch.tensor([1, 5, 6, 7])
+    short, long = Prompt(torch.tensor([1, 7])), Prompt(torch.tensor([1, 5, 6, 7]))
     batch = collate([short, long], CPU)
     assert batch.ids.tolist() == [[2, 2, 1, 7], [1, 5, 6, 7]]
     assert batch.is_ragged
@@ -118,10 +118,10 @@ def test_ids_positions_and_masks_with_pictures_equal_the_references(
         inputs, [[64, 64]] * len(inputs)
     )
     ours = [
-        PromptRow(tokenize_with_pictures(tokenizer, text, len(sizes)), tuple(torch.empty(4, *size) for size in sizes))
+        Prompt(tokenize_with_pictures(tokenizer, text, len(sizes)), tuple(torch.empty(4, *size) for size in sizes))
         for text, sizes in rows
     ]
-    batch = collate([*ours, *(tokenize(tokenizer, text) for text in words)], CPU)
+    batch = collate([*ours, *(Prompt(tokenize(tokenizer, text)) for text in words)], CPU)
     assert torch.equal(batch.ids, ids)
     assert torch.equal(positions(batch, 16), expected_positions)
     found = [(picture.row, [picture.start, picture.stop]) for picture in batch.pictures]
@@ -134,7 +134,7 @@ def test_ids_positions_and_masks_with_pictures_equal_the_references(
 
 def test_a_picture_named_twice_stands_twice_and_the_mask_is_two_way_within_each() -> None:
     latents = torch.randn(4, 2, 4)
-    batch = collate([PromptRow(torch.tensor([1, -1, 7, -1]), (latents,)), torch.tensor([1, 5])], CPU)
+    batch = collate([Prompt(torch.tensor([1, -1, 7, -1]), (latents,)), Prompt(torch.tensor([1, 5]))], CPU)
     assert batch.ids.tolist() == [[1, 0, 0, 7, 0, 0], [2, 2, 2, 2, 1, 5]]
     assert PICTURE_TOKEN_ID == 0
     assert [(picture.start, picture.stop) for picture in batch.pictures] == [(1, 3), (4, 6)]

@@ -5,6 +5,7 @@ import torch
 from diffusers.models.embeddings import apply_rotary_emb
 from torch import Tensor
 
+from simpletuner.core.batch import Prompt
 from simpletuner.models.omnigen.prompt import collate
 from simpletuner.models.omnigen.rotary import RotaryStore, RotaryTables
 from tests.models.omnigen.tiny_model import HEAD, random_omnigen
@@ -17,7 +18,9 @@ def store() -> RotaryStore:
 
 
 def tables(known: RotaryStore, texts: list[int], images: list[int]) -> RotaryTables:
-    return known.tables(collate([torch.ones(length, dtype=torch.int64) for length in texts], CPU), tuple(images))
+    return known.tables(
+        collate([Prompt(torch.ones(length, dtype=torch.int64)) for length in texts], CPU), tuple(images)
+    )
 
 
 def whole(found: RotaryTables) -> tuple[Tensor, Tensor]:

@@ -36,5 +36,12 @@ def test_pictures_stand_in_the_ids_as_negative_numbers() -> None:
     alone = text.pictures_alone(2)
     assert alone.tolist() == text.tokenize("<img><|image_1|></img> <img><|image_2|></img>", 2).tolist()
     assert min(text.tokenize("<img><|image_1|></img>").tolist()) >= 0, "without pictures the tag is words"
-    with pytest.raises(DataError, match="input pictures"):
-        text.tokenize("a cat", 1)
+    with pytest.raises(DataError, match=r"2 input pictures and names <\|image_1\|>"):
+        text.tokenize("<img><|image_1|></img> a cat", 2)
+
+
+def test_pictures_that_no_words_name_stand_before_them() -> None:
+    text = load_text(TINY_FOLDER, builtin_negative=False)
+    named = text.tokenize("<img><|image_1|></img> <img><|image_2|></img> a cat", 2)
+    assert text.tokenize("a cat", 2).tolist() == named.tolist()
+    assert text.tokenize("", 2).tolist() == text.pictures_alone(2).tolist()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from simpletuner.config.optimizer import OptimizerConfig
+from simpletuner.config.sections.optimizer import OptimizerConfig
 from simpletuner.training.optimizers import build_optimizer, evaluating, set_rate
 from simpletuner.training.state import load_optimizer, save_optimizer
 

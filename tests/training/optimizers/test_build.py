@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch.nn import Parameter
 
-from simpletuner.config.optimizer import OptimizerConfig
-from simpletuner.config.optimizer_names import OPTIMIZERS
-from simpletuner.config.optimizer_settings import settings_of
+from simpletuner.config.optimizers.names import OPTIMIZERS
+from simpletuner.config.optimizers.settings import settings_of
+from simpletuner.config.sections.optimizer import OptimizerConfig
 from simpletuner.core.errors import ConfigError
 from simpletuner.training.optimizers import build_optimizer, try_optimizer
 from tests.training.optimizers.harness import Trained

@@ -7,7 +7,7 @@ import torch
 from bitsandbytes import optim
 from torch.nn import Parameter
 
-from simpletuner.config.optimizer_names import OPTIMIZERS
+from simpletuner.config.optimizers.names import OPTIMIZERS
 from simpletuner.training.optimizers import from_bitsandbytes
 from tests.training.optimizers.harness import Trained
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from simpletuner.config.optimizer_names import OPTIMIZERS
+from simpletuner.config.optimizers.names import OPTIMIZERS
 from tests.training.optimizers.harness import Trained
 
 NAMES = [name for name in OPTIMIZERS if name.startswith("optimi-")]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import Tensor
 
 from simpletuner.data.cache.keys import content_digest
 from simpletuner.data.cache.pixels import to_tensor
-from simpletuner.data.entries import Dropped, Entry, PictureError
+from simpletuner.data.entries import Entry, PictureError
 from simpletuner.data.files.digests import Digests
 from simpletuner.data.files.images import open_rgb, resize_and_crop
 from simpletuner.data.places.geometry import Size
@@ -26,29 +26,6 @@ def picture_pixels(entry: Entry, content: bytes) -> Tensor:
     if refusal := mismatch_refusal(told, Size(*image.size), jpeg=content.startswith(_JPEG)):
         raise PictureError(refusal.reason, cure=refusal.cure)
     return to_tensor(resize_and_crop(image, entry.placement, entry.crop))
-
-
-def damage_of(source: Source, dropped: Iterable[Dropped]) -> dict[str, tuple[str, str, str]]:
-    """Of pictures that were dropped while latents were made those that cannot be decoded, each looked at once more.
-
-    Path to (version, reason, cure), as :meth:`~simpletuner.data.files.index.Index.learn_damage` takes it. What is sound
-    is not in it: a file that was out of reach, a VAE that gave no number, a size that was told wrongly.
-    """
-    found: dict[str, tuple[str, str, str]] = {}
-    for item in dropped:
-        before = source.version(item.file) if item.cause == "unreadable" else ""
-        error = _damage(source, item.file) if before else None
-        if error is not None and before == source.version(item.file):
-            found[item.file] = (before, error.reason, error.cure or item.cure)
-    return found
-
-
-def _damage(source: Source, path: str) -> PictureError | None:
-    try:
-        open_rgb(source.read(path))
-    except PictureError as error:
-        return None if error.passing else error
-    return None
 
 
 def first_read(source: Source, digests: Digests, path: str) -> tuple[str, bytes | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,16 +63,34 @@ def explain_entry(path: Path, expected: Mapping[str, Ingredients]) -> list[str]:
 
     ``expected`` maps each sample of the configuration, as ``dataset/path``, to the ingredients of its latent now.
     """
-    path = path.absolute()
-    key, store = path.name.partition(".")[0], TensorStore(path.parent.parent)
+    path = plain_path(path)
     if not path.is_file():
         return [f"{path}: there is no such file"]
-    if store.path(key) != path:
+    entry = next((place for place in (path, path.resolve()) if _is_entry(place)), None)
+    if entry is None:
         return [f"{path}: no cache entry; it is never read and never removed"]
-    facts = store.facts(key)
+    facts = TensorStore(entry.parent.parent).facts(_key(entry))
     if facts is None:
         return [f"{path}: damaged, or no file of ours; it is removed and made again when it is needed"]
     return [f"{path}: {line}" for line in _uses(facts, expected)]
+
+
+def plain_path(path: Path) -> Path:
+    """``path`` from the root and without ``..``, by name alone where that is the same place.
+
+    It is not where a link leads away before a ``..``: there it is what the links lead to.
+    """
+    plain, real = Path(os.path.normpath(path.absolute())), path.resolve()
+    return plain if plain.resolve() == real else real
+
+
+def _key(entry: Path) -> str:
+    return entry.name.partition(".")[0]
+
+
+def _is_entry(path: Path) -> bool:
+    """Whether it lies where a store keeps an entry of its name."""
+    return TensorStore(path.parent.parent).path(_key(path)) == path
 
 
 def _uses(facts: Ingredients, expected: Mapping[str, Ingredients]) -> list[str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -14,16 +11,16 @@ from functools import partial
 from torch import Tensor
 
 from simpletuner.core.batch import Latents
-from simpletuner.core.events import Emit, StageProgress
-from simpletuner.core.keyed import derive_seed, keyed_random
+from simpletuner.core.events import Emit, Notice, StageProgress
+from simpletuner.core.keyed import derive_seed
 from simpletuner.data.cache.decode import picture_pixels
-from simpletuner.data.cache.latents import ImageCodec, LatentStore, encode, is_finite, steady
+from simpletuner.data.cache.latents import ImageCodec, LatentStore, Sparing, encode, is_finite, steady
+from simpletuner.data.cache.order import own_order
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.entries import Dropped, Entry, PictureError
 from simpletuner.data.files.ahead import Behind, ahead
 from simpletuner.data.files.digests import Digests
 from simpletuner.data.files.headers import quiet_pillow
-from simpletuner.data.places.geometry import Size
 from simpletuner.data.sources.base import Source
 
 
@@ -85,8 +82,9 @@ def fill_latents(entries: Iterable[Entry], cache: LatentCache, how: FillSettings
     """Make every picture a latent that has none: ``mean`` and ``logvar``, (C, h, w) float32.
 
     An entry whose file is known and whose key is there is reused unopened: damage is found, and mended, when it is
-    used. Pictures of one size are encoded together. A picture that cannot be decoded, changed its size since the scan
-    or gives a non-finite latent is dropped, with the reason. What is done is kept when the filling is interrupted.
+    used. Pictures of one size are encoded together, fewer when memory runs out. A picture that cannot be decoded,
+    changed its size since the scan or gives a non-finite latent is dropped, with the reason. What is done is kept when
+    the filling is interrupted.
 
     ``how.ranks`` processes divide the pictures by path. Processes that know nothing of each other may fill one folder
     too: each takes its batches in an order of its own and passes over what another one has made.
@@ -94,7 +92,11 @@ def fill_latents(entries: Iterable[Entry], cache: LatentCache, how: FillSettings
     Raises:
         OSError: the cache cannot be written.
     """
-    filling = _Filling(cache, how)
+
+    def warn(text: str) -> None:
+        emit(Notice(f"{label}: {text}", level="warning"))
+
+    filling = _Filling(cache, how, Sparing(steady(cache.codec, how.batch_size), warn))
     missing = filling.missing(entries)
     total = filling.tally.done + len(missing)
     # Closed by name: an exception keeps the frame alive, and with it the threads.
@@ -108,11 +110,11 @@ def fill_latents(entries: Iterable[Entry], cache: LatentCache, how: FillSettings
 class _Filling:
     """One call of :func:`fill_latents`."""
 
-    def __init__(self, cache: LatentCache, how: FillSettings) -> None:
+    def __init__(self, cache: LatentCache, how: FillSettings, codec: ImageCodec) -> None:
         self.tally = _Tally()
         self._source = cache.source
         self._digests = cache.digests
-        self._codec = steady(cache.codec, how.batch_size)
+        self._codec = codec
         self._latents = LatentStore(cache.store, cache.codec.fingerprint())
         self._store = cache.store
         self._how = how
@@ -137,10 +139,13 @@ class _Filling:
         how = self._how
         told = 0
         with _threads(how.workers) as (reading, writing):
-            behind = Behind(writing, max(how.batch_size, how.workers))
+            behind = Behind(writing, how.workers)
             window = max(how.read_ahead - how.batch_size, how.batch_size)
-            for prepared in ahead(reading, self._prepare, _in_own_order(missing, how.batch_size), window):
-                self._take(prepared, behind)
+            # Several to a thread: each change of threads takes time from the encoder.
+            share = max(min(window // how.workers, how.batch_size), 1)
+            for prepared in ahead(reading, self._prepared, own_order(missing, how.batch_size, share), window // share):
+                for one in prepared:
+                    self._take(one, behind)
                 if self.tally.done - told >= how.batch_size:
                     told = self.tally.done
                     yield told
@@ -153,8 +158,11 @@ class _Filling:
         # By path, so that a picture that is trained at several sizes is read by one process.
         return self._how.ranks == 1 or derive_seed(entry.sample.path) % self._how.ranks == self._how.rank
 
-    def _prepare(self, entry: Entry) -> _Prepared | Dropped:
+    def _prepared(self, entries: Sequence[Entry]) -> list[_Prepared | Dropped]:
         """Runs in a thread: everything up to the pixels."""
+        return [self._prepare(entry) for entry in entries]
+
+    def _prepare(self, entry: Entry) -> _Prepared | Dropped:
         path = entry.sample.path
         try:
             known = self._digests.get(path)
@@ -187,38 +195,24 @@ class _Filling:
         if not batch:
             return
         made = encode(self._codec, [waiting.pixels for waiting in batch if waiting.pixels is not None])
-        for waiting, latents in zip(batch, made, strict=True):
-            self._keep(waiting, latents, behind)
+        kept = [pair for pair in zip(batch, made, strict=True) if self._is_usable(*pair)]
+        behind.add(partial(self._write, kept))
+        self.tally.encoded += len(kept)
 
     def _has(self, entry: Entry, digest: str) -> bool:
         return self._store.has(self._latents.key(entry, digest))
 
-    def _keep(self, waiting: _Prepared, latents: Latents, behind: Behind) -> None:
-        if not is_finite(latents):
-            error = PictureError("the VAE gives a non-finite latent", cure="run the VAE in fp32, or remove the file")
-            self.tally.dropped.append(error.dropped(waiting.entry.sample.path))
-            return
-        behind.add(partial(self._latents.write, waiting.entry, waiting.digest, latents))
-        self.tally.encoded += 1
+    def _is_usable(self, waiting: _Prepared, latents: Latents) -> bool:
+        if is_finite(latents):
+            return True
+        error = PictureError("the VAE gives a non-finite latent", cure="run the VAE in fp32, or remove the file")
+        self.tally.dropped.append(error.dropped(waiting.entry.sample.path))
+        return False
 
-
-def _in_own_order(entries: Iterable[Entry], batch_size: int) -> list[Entry]:
-    """``entries`` by size and in whole batches, sizes and batches shuffled differently in every process.
-
-    So two processes that fill one cache seldom work on one picture at the same time.
-    """
-    order = keyed_random(socket.gethostname(), os.getpid())
-    by_size: dict[Size, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        by_size[entry.placement.target].append(entry)
-    sizes = sorted(by_size)
-    order.shuffle(sizes)
-    batches: list[list[Entry]] = []
-    for size in sizes:
-        own = [by_size[size][start : start + batch_size] for start in range(0, len(by_size[size]), batch_size)]
-        order.shuffle(own)
-        batches.extend(own)
-    return [entry for batch in batches for entry in batch]
+    def _write(self, kept: Sequence[tuple[_Prepared, Latents]]) -> None:
+        """Runs in a thread."""
+        for waiting, latents in kept:
+            self._latents.write(waiting.entry, waiting.digest, latents)
 
 
 @contextmanager

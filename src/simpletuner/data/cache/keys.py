@@ -67,9 +67,10 @@ def mask_key(digest: str, placement: Placement, crop: Crop, cells: int, *, binar
     return _hash("mask", MASK_VERSION, digest, _geometry(placement, crop), cells, binary)
 
 
-def token_key(text: str, tokenizer_fingerprint: str) -> str:
-    """The key of one caption's token ids."""
-    return _hash("tokens", TOKEN_VERSION, text, tokenizer_fingerprint)
+def token_key(text: str, tokenizer_fingerprint: str, pictures: int = 0) -> str:
+    """The key of the token ids of one caption in which ``pictures`` input pictures stand."""
+    among = (pictures,) if pictures else ()
+    return _hash("tokens", TOKEN_VERSION, text, tokenizer_fingerprint, *among)
 
 
 def _geometry(placement: Placement, crop: Crop) -> list[int]:

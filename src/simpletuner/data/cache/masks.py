@@ -15,7 +15,8 @@ from torch import Tensor
 from simpletuner.data.cache.decode import first_read, known_content, naming
 from simpletuner.data.cache.keys import mask_key, window_ingredients
 from simpletuner.data.cache.store import TensorStore
-from simpletuner.data.entries import Entry, PictureError, printable
+from simpletuner.data.entries import Dropped, Entry, PictureError, printable
+from simpletuner.data.files.damage import damage_of
 from simpletuner.data.files.digests import Digests
 from simpletuner.data.files.images import open_rgb, resize_and_crop
 from simpletuner.data.places.crops import Crop
@@ -98,6 +99,11 @@ class MasksOnDemand:
         """The cache keys of the masks of pictures; those of files whose bytes have not been read are left out."""
         known = ((entry, self._digests.get(self._partners[entry.sample.path])) for entry in entries)
         return frozenset(self._key(entry, digest) for entry, digest in known if digest is not None)
+
+    def damage(self, pictures: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+        """Which masks of pictures cannot be decoded: path of the mask to (version, reason, cure)."""
+        masks = (self._partners[path] for path in pictures if path in self._partners)
+        return damage_of(self._source, [Dropped(path, "", "replace or remove the mask") for path in masks])
 
     def remove(self, keys: Iterable[str]) -> None:
         """Remove masks from the cache; one that is not there is no error."""

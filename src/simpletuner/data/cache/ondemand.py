@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 
 from simpletuner.core.batch import Latents
-from simpletuner.core.errors import DataError
+from simpletuner.core.errors import NonFiniteError
 from simpletuner.data.cache.decode import first_read, known_content, naming, picture_pixels
 from simpletuner.data.cache.latents import ImageCodec, LatentStore, encode, is_finite
 from simpletuner.data.cache.store import TensorStore
@@ -35,7 +35,7 @@ class LatentsOnDemand:
         Raises:
             PictureError: its latent is not in the cache, and the file cannot be decoded or has changed since it was
                 first read: what the run trains on never changes.
-            DataError: its latent is not finite.
+            NonFiniteError: its latent is not finite, in whatever number format.
         """
         with naming(str(entry.sample)):
             digest, content = first_read(self._source, self._digests, entry.sample.path)
@@ -47,7 +47,9 @@ class LatentsOnDemand:
             (made,) = encode(self._codec, [picture_pixels(entry, content)])
         if not is_finite(made):
             cure = "run the VAE in fp32 (vae_dtype), or remove the file"
-            raise DataError("the VAE gives a non-finite latent", file=str(entry.sample), cure=cure)
+            raise NonFiniteError(
+                f"{entry.sample}: the VAE gives a non-finite latent", files=(str(entry.sample),), cure=cure
+            )
         if self._keep:
             self._latents.write(entry, digest, made)
         return made

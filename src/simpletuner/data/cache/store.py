@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from simpletuner.core.files import write_bytes
@@ -24,6 +25,7 @@ _CHECKSUM_LENGTH = 64
 _BEFORE_CHECKSUM = b'{"__metadata__":{"sha256":"'
 _CHECKSUM = slice(_LENGTH_BYTES + len(_BEFORE_CHECKSUM), _LENGTH_BYTES + len(_BEFORE_CHECKSUM) + _CHECKSUM_LENGTH)
 
+_DTYPES = {torch.float32: "F32", torch.int64: "I64"}
 _SUFFIX = ".safetensors"
 _ENTRY = re.compile(rf"([0-9a-f]{{64}}){re.escape(_SUFFIX)}")
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial")
@@ -56,7 +58,7 @@ class TensorStore:
 
     def has(self, key: str) -> bool:
         """Whether a file is there. Only :meth:`read` knows whether it is sound."""
-        return self.path(key).is_file()
+        return os.path.isfile(f"{self.folder}/{key[:2]}/{key}{_SUFFIX}")  # noqa: PTH113  (asked thrice for a picture)
 
     def keys(self) -> frozenset[str]:
         """The keys of all files that are there. Opens none of them."""
@@ -92,8 +94,7 @@ class TensorStore:
 
         The same arguments give the same bytes.
         """
-        plain = save({name: tensor.contiguous() for name, tensor in tensors.items()})
-        write_bytes(self.path(key), _with_metadata(plain, {"key": key, **facts}), durable=False)
+        write_bytes(self.path(key), _file(tensors, {"key": key, **facts}), durable=False)
 
     def remove(self, key: str) -> None:
         """Remove an entry; one that is not there is no error."""
@@ -117,22 +118,32 @@ def _entry_name(folder: str, name: str) -> re.Match[str] | None:
     return _ENTRY.fullmatch(name) if name.startswith(folder) else None
 
 
-def _with_metadata(plain: bytes, facts: Mapping[str, str]) -> bytes:
-    """A safetensors file with ``facts`` in its header; the library would write them in another order each time."""
-    header = json.loads(plain[_LENGTH_BYTES : _payload_start(plain)])
-    metadata = {"sha256": "0" * _CHECKSUM_LENGTH, **facts}
-    text = json.dumps({"__metadata__": metadata, **header}, ensure_ascii=False, separators=(",", ":"))
-    encoded = text.encode("utf-8", "replace")
+def _file(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> bytes:
+    """A safetensors file with ``facts`` in its header; the library would write them in another order each time.
+
+    It takes a third of the library's time, which small latents are encoded in the shadow of.
+    """
+    header: dict[str, object] = {"__metadata__": {"sha256": "0" * _CHECKSUM_LENGTH, **facts}}
+    payload, end = [], 0
+    # The library's order: what needs the widest alignment comes first.
+    for name in sorted(tensors, key=lambda name: (-tensors[name].itemsize, name)):
+        values = tensors[name].numpy().tobytes()
+        start, end = end, end + len(values)
+        shape = list(tensors[name].shape)
+        header[name] = {"dtype": _DTYPES[tensors[name].dtype], "shape": shape, "data_offsets": [start, end]}
+        payload.append(values)
+    encoded = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     encoded += b" " * (-len(encoded) % _ALIGNMENT)
-    content = len(encoded).to_bytes(_LENGTH_BYTES, "little") + encoded + plain[_payload_start(plain) :]
-    return content[: _CHECKSUM.start] + _checksum(content).encode() + content[_CHECKSUM.stop :]
+    content = bytearray().join((len(encoded).to_bytes(_LENGTH_BYTES, "little"), encoded, *payload))
+    content[_CHECKSUM] = _checksum(content).encode()
+    return bytes(content)
 
 
 def _payload_start(content: bytes) -> int:
     return _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
 
 
-def _checksum(content: bytes) -> str:
+def _checksum(content: bytes | bytearray) -> str:
     """SHA-256 of everything but the place of the checksum itself."""
     view = memoryview(content)
     digest = hashlib.sha256(view[: _CHECKSUM.start])

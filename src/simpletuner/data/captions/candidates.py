@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
@@ -17,6 +19,9 @@ CaptionStrategy = Literal["filename", "textfile", "instanceprompt", "table"]
 
 LONGEST_TEXT = 1 << 20
 """Bytes of the longest caption file that is read."""
+
+# Not splitlines: it tears a caption at a form feed, at U+0085 and at U+2028 too.
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,23 @@ def _stem(name: str) -> str:
 
 
 def odd_texts(texts: Iterable[str]) -> dict[str, str]:
-    """The text files whose suffix is ``.TXT`` or the like, by the path that :func:`text_path` gives.
+    """The text files that :func:`text_path` may not name to the letter, by what :func:`composed` makes of its path.
 
-    Windows and cameras write such names; of several the first one counts.
+    Windows and cameras write ``.TXT`` or the like, and a Mac writes an accent as a letter of its own; of several the
+    first one counts.
     """
-    odd = (path for path in texts if not path.endswith(".txt"))
-    return {text_path(path): path for path in sorted(odd, reverse=True)}
+    odd = (path for path in texts if not (path.isascii() and path.endswith(".txt")))
+    return {composed(text_path(path)): path for path in sorted(odd, reverse=True)}
+
+
+def composed(name: str) -> str:
+    """``name`` with each accent joined to its letter (NFC): two names that look the same are then the same."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text file, which end in LF, CR LF or CR and in nothing else."""
+    return _LINE_END.split(text)
 
 
 def captions(
@@ -152,7 +168,7 @@ def _from_text(path: str, spec: CaptionSpec, text: bytes | None) -> tuple[str, .
     if "\0" in whole:
         # UTF-16 without its mark looks like this, and would be trained letter by letter.
         return Refusal(f"its caption file {name} holds NUL characters", "save the text as UTF-8")
-    lines = whole.splitlines() if spec.split_lines else ["\n".join(whole.splitlines())]
+    lines = lines_of(whole) if spec.split_lines else ["\n".join(lines_of(whole))]
     return _stripped(lines) or Refusal(f"its caption file {name} is empty", "write a caption into it")
 
 

@@ -14,6 +14,7 @@ from simpletuner.data.files.table import PictureTable
 @dataclass(frozen=True)
 class CaptionReport:
     """Captions of one data set. ``missing``, ``empty`` and ``unusable`` count pictures that were dropped for theirs.
+    A picture that is trained on its file name for want of a caption is missing one too.
 
     ``duplicates`` are captions that several files share, with these files, the most shared first. Lengths are in
     tokens: ``over`` lists files whose longest caption is above ``advised``, at most 20 of ``over_count``;
@@ -42,15 +43,24 @@ class Yardstick:
 
 
 def caption_report(
-    table: PictureTable, strategy: str, dropped: Iterable[Dropped], yardstick: Yardstick, *, written_one_by_one: bool
+    table: PictureTable,
+    strategy: str,
+    dropped: Iterable[Dropped],
+    yardstick: Yardstick,
+    *,
+    written_one_by_one: bool,
+    uncaptioned: Iterable[str] = (),
 ) -> CaptionReport:
-    """Report the captions of ``table``. Only those that are ``written_one_by_one`` should not be shared."""
+    """Report the captions of ``table``. Only those that are ``written_one_by_one`` should not be shared.
+
+    ``uncaptioned`` are pictures that are trained on their file names for want of a caption.
+    """
     lengths = measure_lengths(zip(table.paths, table.captions, strict=True), yardstick.count, yardstick.advised)
     shared = duplicate_captions(zip(table.paths, table.captions, strict=True)) if written_one_by_one else []
     kinds = [_kind(item) for item in dropped if item.cause == "caption"]
     return CaptionReport(
         strategy=strategy,
-        missing=kinds.count("missing"),
+        missing=kinds.count("missing") + sum(path in table for path in uncaptioned),
         empty=kinds.count("empty"),
         unusable=kinds.count("unusable"),
         duplicates=tuple(shared),

@@ -45,6 +45,11 @@ def shuffled(caption: str, spec: ShuffleSpec, *parts: object) -> tuple[str, ...]
     return tuple(dict.fromkeys(candidates)) or (caption,)
 
 
+def has_tags_to_move(caption: str, spec: ShuffleSpec) -> bool:
+    """Whether :func:`shuffled` can give a caption another order: two tags or more behind those that stay."""
+    return len(_tags(caption, spec.split_on)[0]) >= spec.position_start + 2
+
+
 def _tags(caption: str, split_on: Separator) -> tuple[list[str], str]:
     whole = caption.strip()
     ending = "." if whole.endswith(".") and not whole.endswith("..") else ""

@@ -21,7 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from simpletuner.data.entries import PictureError
 from simpletuner.data.files.endings import has_end
 from simpletuner.data.files.magic import FIRST_BYTES, what_it_holds
-from simpletuner.data.files.room import make_room, too_large
+from simpletuner.data.files.room import make_room, require_true_frames, too_large
 from simpletuner.data.places.geometry import Size
 
 # The format is sniffed from the content whatever the extension says, so everything else stays shut: EPS would start
@@ -114,6 +114,8 @@ def open_picture(stream: IO[bytes]) -> Image.Image:
         # A PNG's EXIF may lie behind its pixels, and Pillow looks for it only once.
         turned = image.format != "PNG" and orientation_of(image) > 1
         make_room(image, file_bytes, turned=turned)
+        if isinstance(image, AvifImageFile):
+            require_true_frames(image, stream, file_bytes)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise too_large(str(error).rstrip(".")) from error
     except PILLOW_FAULTS as error:

@@ -97,11 +97,15 @@ class Probe(NamedTuple):
 
 
 def _unread_text(text: str, error: OSError) -> UnreachableError:
-    reason = error.strerror or str(error) or type(error).__name__
     return UnreachableError(
-        f"its caption file {PurePosixPath(text).name} cannot be read ({reason})",
+        f"its caption file {PurePosixPath(text).name} cannot be read ({_said(error)})",
         cure="check the network and that the file may be read, then start again",
     )
+
+
+def _said(error: OSError) -> str:
+    """What the system says, without the path; what a source says, which has no number of the system."""
+    return error.strerror or str(error) or type(error).__name__
 
 
 def focus_of(known: Known) -> tuple[float, float] | None:
@@ -113,13 +117,18 @@ def focus_of(known: Known) -> tuple[float, float] | None:
 
 
 def checked_header(source: Source, path: str) -> Header:
-    """The header; a picture whose end is not where it should be is decoded to see whether it is truncated."""
+    """The header; a picture whose end is not where it should be is decoded to see whether it is truncated.
+
+    Raises :class:`PictureError`; where a source had one of its own, that one.
+    """
     try:
         with source.open(path) as stream:
             header = read_header(stream)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UnreachableError(f"cannot be read ({reason})", cure="check that it exists and may be read") from error
+        if isinstance(error.__cause__, PictureError):
+            raise error.__cause__ from None
+        cure = "check that it exists and may be read"
+        raise UnreachableError(f"cannot be read ({_said(error)})", cure=cure) from error
     if not header.complete:
         open_rgb(source.read(path))
     return header

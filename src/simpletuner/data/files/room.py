@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import IO
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from simpletuner.data.entries import PictureError
+from simpletuner.data.files.avif import frames_of
+from simpletuner.data.places.geometry import Size
 
 MEMORY = 240_000_000
 """Bytes that one picture may take while it is decoded, its file among them."""
@@ -27,6 +30,7 @@ _PLENTY = 8_000_000
 # Ten are usual; each takes a tenth of a second of a hundred megapixels.
 _MOST_SCANS = 40
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_AGAIN = "save it again as JPEG or PNG"
 _START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN = 0xD8, 0xD9, 0xDA
 
 # TIFF tags.
@@ -60,12 +64,35 @@ def too_large(found: str) -> PictureError:
     )
 
 
+def require_true_frames(image: Image.Image, stream: IO[bytes], file_bytes: int) -> None:
+    """Refuse an AVIF whose frames are not what its container says: the decoder makes them at their own size first.
+
+    Raises :class:`PictureError`.
+    """
+    try:
+        frames = frames_of(stream)
+    except (ValueError, EOFError) as error:
+        raise _uncertain(f"its AV1 frames cannot be found ({error})") from error
+    if not frames.all:
+        raise _uncertain("its AV1 frames cannot be found")
+    largest = max(frames.all, key=lambda size: size.width * size.height)
+    needed = file_bytes + _BESIDE["AVIF"] * largest.width * largest.height
+    if needed > MEMORY:
+        raise too_large(f"frames of {largest} pixels need {-(-needed // 1_000_000)} MB")
+    told = Size(*image.size)
+    if other := next((size for size in frames.primary if size != told), None):
+        raise _uncertain(f"its container says {told} pixels, and its frames are {other}")
+
+
+def _uncertain(found: str) -> PictureError:
+    # What begins with "too" is no damage, and never deleted: another viewer may show it.
+    return PictureError(f"too uncertain to decode safely: {found}", cure=_AGAIN)
+
+
 def require_few_scans(image: Image.Image, content: bytes) -> None:
     """Refuse a progressive JPEG that refines its pixels endlessly. Raises :class:`PictureError`."""
     if isinstance(image, JpegImageFile) and "progressive" in image.info and _scans(content) > _MOST_SCANS:
-        raise PictureError(
-            f"too slow to decode safely: more than {_MOST_SCANS} progressive scans", cure="save it again as JPEG or PNG"
-        )
+        raise PictureError(f"too slow to decode safely: more than {_MOST_SCANS} progressive scans", cure=_AGAIN)
 
 
 def _needed(image: Image.Image, scale: int, *, turned: bool) -> int:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from simpletuner.core.events import Emit, StageProgress
-from simpletuner.data.captions.candidates import odd_texts, text_path
+from simpletuner.data.captions.candidates import composed, odd_texts, text_path
 from simpletuner.data.files.changes import NO_CHANGES, compare
 from simpletuner.data.files.headers import quiet_pillow
 from simpletuner.data.files.index import Index, Known
@@ -79,7 +79,7 @@ class _Probing:
         if not self._spec.captions.reads_text:
             return ""
         usual = text_path(path)
-        return usual if usual in self._listing.texts else self._odd_texts.get(usual, usual)
+        return usual if usual in self._listing.texts else self._odd_texts.get(composed(usual), usual)
 
     def _probe(self, path: str, version: str, known: Known | None) -> Probe:
         text = self._text(path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from simpletuner.core.keyed import derive_seed
 from simpletuner.data.captions.candidates import CaptionSpec, captions
+from simpletuner.data.captions.notes import Wording, caption_warnings, named_for_want, unshuffled
 from simpletuner.data.entries import Dropped, NoPicturesError, Refusal, printable
 from simpletuner.data.files.changes import NO_CHANGES, Changes
 from simpletuner.data.files.index import Known
@@ -40,7 +41,10 @@ class ScanSpec:
 
 @dataclass(frozen=True)
 class ScannedDataset:
-    """A data set after its scan. ``files`` counts the pictures found; ``notes`` are lines for the user."""
+    """A data set after its scan. ``files`` counts the pictures found; ``notes`` and ``warnings`` are for the user.
+
+    ``uncaptioned`` are pictures that are trained on their file names because a table has no caption for them.
+    """
 
     id: str
     where: str
@@ -49,6 +53,8 @@ class ScannedDataset:
     dropped: tuple[Dropped, ...]
     changes: Changes = NO_CHANGES
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    uncaptioned: tuple[str, ...] = ()
 
 
 class Sifting:
@@ -66,12 +72,30 @@ class Sifting:
         files = len(known) + len(self._listing.dropped)
         texts = {path: found for path in known if (found := self._candidates(path, known[path])) is not None}
         if not texts:
-            raise _empty(self._spec, where, files, self._dropped)
+            raise _empty(self._spec, where, files, self._dropped, self._listing.notes)
         kept = _subset(list(texts), self._spec)
-        table = self._table(kept, texts, known)
+        about = f'data set "{self._spec.id}": '
+        named, plain = self._worded(kept, known)
         return ScannedDataset(
-            self._spec.id, where, files, table, tuple(self._dropped), changes, _notes(texts, kept, known, self._spec)
+            id=self._spec.id,
+            where=where,
+            files=files,
+            table=self._table(kept, texts, known),
+            dropped=tuple(self._dropped),
+            changes=changes,
+            notes=(*_notes(texts, kept, known, self._spec), *(about + note for note in self._listing.notes)),
+            warnings=tuple(about + told for told in caption_warnings(named, plain, len(kept))),
+            uncaptioned=named,
         )
+
+    def _worded(self, kept: Sequence[str], known: Mapping[str, Known]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The pictures without a caption of their own, and those with one that cannot be shuffled."""
+        facts = self._listing.facts
+
+        def wordings() -> Iterator[Wording]:
+            return ((path, known[path].text, facts.get(path, NO_FACTS).captions) for path in kept)
+
+        return named_for_want(wordings(), self._spec.captions), unshuffled(wordings(), self._spec.captions)
 
     def _candidates(self, path: str, known: Known) -> tuple[str, ...] | None:
         """The captions of a picture that is used, () when its name says them later; None when it is dropped."""
@@ -158,12 +182,13 @@ def _notes(
     return tuple(notes)
 
 
-def _empty(spec: ScanSpec, where: str, files: int, dropped: Sequence[Dropped]) -> NoPicturesError:
+def _empty(spec: ScanSpec, where: str, files: int, dropped: Sequence[Dropped], notes: Sequence[str]) -> NoPicturesError:
     # Reasons begin with what is common to many pictures; the commonest one is what to cure.
     reasons = Counter(item.reason.partition(":")[0] for item in dropped)
     counted = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
     usual = next((item for item in dropped if item.reason.startswith(reasons.most_common(1)[0][0])), None)
     first = f" ({counted}; such as {usual.file}: {usual.reason})" if usual else ""
+    first += "".join(f"; {note}" for note in notes)
     cure = usual.cure if usual else "put JPEG, PNG or WebP pictures into the folder, or correct the path"
     return NoPicturesError(
         tuple(dropped),

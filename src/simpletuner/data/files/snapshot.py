@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from simpletuner.core.errors import ExitCode, SimpletunerError
+from simpletuner.core.errors import SimpletunerError, ToldError, as_told
 from simpletuner.core.files import write_text
 from simpletuner.core.ranks import Ranks
 from simpletuner.data.captions.candidates import CaptionSpec
@@ -35,14 +35,6 @@ class Share:
     dropped: tuple[Dropped, ...]
     encoded: int
     reused: int
-
-
-class ToldError(SimpletunerError):
-    """What ended another process of the job. That one says it to the user."""
-
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        super().__init__(told["reason"], file=told["file"], key=told["key"], cure=told["cure"])
-        self.exit_code = ExitCode(told["code"])
 
 
 def scan_once(
@@ -106,9 +98,7 @@ def _told(path: Path, ranks: Ranks) -> Iterator[None]:
     try:
         yield
     except SimpletunerError as error:
-        where = str(error.file) if error.file else None
-        told = {"reason": error.reason, "file": where, "key": error.key, "cure": error.cure, "code": error.exit_code}
-        _write(path, {_FAILED: told})
+        _write(path, {_FAILED: as_told(error)})
         _until_read(path, ranks)
         raise
 
@@ -145,6 +135,8 @@ def _write_scan(path: Path, scanned: ScannedDataset, captions: CaptionSpec) -> N
         "foci": dict(table.foci),
         "dropped": [asdict(item) for item in scanned.dropped],
         "notes": scanned.notes,
+        "warnings": scanned.warnings,
+        "uncaptioned": scanned.uncaptioned,
     }
     _write(path, content)
 
@@ -163,8 +155,16 @@ def _read_scan(path: Path, captions: CaptionSpec) -> ScannedDataset:
         foci={path: (across, down) for path, (across, down) in content["foci"].items()},
     )
     dropped = tuple(Dropped(**item) for item in content["dropped"])
-    notes = tuple(content["notes"])
-    return ScannedDataset(content["id"], content["where"], content["files"], table, dropped, notes=notes)
+    return ScannedDataset(
+        id=content["id"],
+        where=content["where"],
+        files=content["files"],
+        table=table,
+        dropped=dropped,
+        notes=tuple(content["notes"]),
+        warnings=tuple(content["warnings"]),
+        uncaptioned=tuple(content["uncaptioned"]),
+    )
 
 
 def _read_share(path: Path) -> Share:

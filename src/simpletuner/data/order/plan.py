@@ -31,7 +31,8 @@ class PlannedDataset:
 
     ``micro_batch`` 0 stands for ``batch``. For the ``start_`` and ``end_`` fields see
     :class:`~simpletuner.data.order.race.Window`. ``oversubscribe`` fills a bucket that is smaller than ``batch``,
-    unless ``repeats`` are set. ``mixing`` "pad" makes one pool of all buckets.
+    unless ``repeats`` are set. ``mixing`` "pad" makes one pool of all buckets; ``merged`` says that small
+    buckets were joined already.
     """
 
     id: str
@@ -46,6 +47,7 @@ class PlannedDataset:
     end_step: int | None = None
     oversubscribe: bool = False
     mixing: Literal["bucket", "pad"] = "bucket"
+    merged: bool = False
 
     def __post_init__(self) -> None:
         """The micro-batch is the batch where none is given."""
@@ -88,14 +90,21 @@ def batches(dataset: PlannedDataset) -> int:
     return sum(-(-dataset.uses(len(samples)) // dataset.batch) for samples in dataset.pools.values())
 
 
+def uses_in(dataset: PlannedDataset) -> int:
+    """The uses of one data set in an epoch that it is used for as a whole."""
+    return sum(dataset.uses(len(samples)) for samples in dataset.pools.values())
+
+
 def plan_epoch(
     datasets: Sequence[PlannedDataset],
     seed: int,
     epoch: int,
     first_step: int = 0,
     sampling: Sampling = "auto-weighting",
+    first_use: int = 0,
 ) -> EpochPlan:
-    """The updates of ``epoch`` (from 0) in order, ``first_step`` of the run's updates being done before it.
+    """The updates of ``epoch`` (from 0) in order, ``first_step`` of the run's updates and ``first_use`` of its uses
+    being done before it.
 
     Each sample is used ``repeats + 1`` times. A pass over a bucket is a fresh permutation of it; passes are laid end
     to end and cut into updates, of which the last of a bucket may be short. The buckets of a data set come in random
@@ -104,9 +113,13 @@ def plan_epoch(
     turns = interleave([dataset.entrant for dataset in datasets], Start(seed, epoch, first_step, sampling))
     taking_part = np.flatnonzero(np.bincount(turns)).tolist()
     lines = {number: _line_up(datasets[number], seed, epoch) for number in taking_part}
-    plan = EpochPlan(epoch, lines, turns, _ordinals(turns))
-    plan.whose.setflags(write=False)
-    plan.nth.setflags(write=False)
+    nth = _ordinals(turns)
+    sizes = np.empty(len(turns), dtype=np.int64)
+    for number, line in lines.items():
+        sizes[turns == number] = line.sizes(nth[turns == number])
+    plan = EpochPlan(epoch, lines, turns, nth, first_use + np.cumsum(sizes) - sizes)
+    for array in (plan.whose, plan.nth, plan.firsts):
+        array.setflags(write=False)
     return plan
 
 
@@ -114,16 +127,22 @@ def plan_epoch(
 class EpochPlan(Sequence[Update]):
     """Updates in order, each made when it is asked for; a slice is a plan as well.
 
-    Update ``i`` is number ``nth[i]`` of ``lines[whose[i]]``.
+    Update ``i`` is number ``nth[i]`` of ``lines[whose[i]]``; its first use stands at ``firsts[i]``.
     """
 
     epoch: int
     lines: Mapping[int, _Line]
     whose: Indices
     nth: Indices
+    firsts: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.whose)
+
+    @property
+    def uses(self) -> int:
+        """The uses of all its updates."""
+        return sum(int(line.sizes(self.nth[self.whose == number]).sum()) for number, line in self.lines.items())
 
     @overload
     def __getitem__(self, index: int) -> Update: ...
@@ -131,8 +150,9 @@ class EpochPlan(Sequence[Update]):
     def __getitem__(self, index: slice) -> EpochPlan: ...
     def __getitem__(self, index: int | slice) -> Update | EpochPlan:
         if isinstance(index, slice):
-            return EpochPlan(self.epoch, self.lines, self.whose[index], self.nth[index])
-        return self.lines[int(self.whose[index])].update(int(self.nth[index]), self.epoch)
+            return EpochPlan(self.epoch, self.lines, self.whose[index], self.nth[index], self.firsts[index])
+        line = self.lines[int(self.whose[index])]
+        return line.update(int(self.nth[index]), self.epoch, int(self.firsts[index]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +163,11 @@ class _Pool:
     samples: Sequence[SampleId]
     order: Indices
 
-    def cut(self, start: int, end: int, epoch: int, visits: int) -> tuple[Use, ...]:
+    def cut(self, start: int, end: int, visits: int, epoch: int, first: int) -> tuple[Use, ...]:
         chosen, size = enumerate(self.order[start:end].tolist(), start), len(self.samples)
-        return tuple(Use(self.samples[number], epoch * visits + at // size, epoch) for at, number in chosen)
+        return tuple(
+            Use(self.samples[number], epoch * visits + at // size, epoch, first + at - start) for at, number in chosen
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +181,15 @@ class _Line:
     whose: NDArray[np.unsignedinteger]
     nth: Indices
 
-    def update(self, number: int, epoch: int) -> Update:
+    def update(self, number: int, epoch: int, first: int) -> Update:
         pool, start = self.pools[self.whose[number]], int(self.nth[number]) * self.batch
-        return Update(self.dataset, pool.bucket, pool.cut(start, start + self.batch, epoch, self.visits))
+        return Update(self.dataset, pool.bucket, pool.cut(start, start + self.batch, self.visits, epoch, first))
+
+    def sizes(self, numbers: Indices) -> NDArray[np.int64]:
+        """The uses in each of the updates ``numbers``."""
+        ends = np.array([len(pool.order) for pool in self.pools])[self.whose[numbers]]
+        sizes: NDArray[np.int64] = np.minimum(ends - self.nth[numbers].astype(np.int64) * self.batch, self.batch)
+        return sizes
 
 
 def _line_up(dataset: PlannedDataset, seed: int, epoch: int) -> _Line:

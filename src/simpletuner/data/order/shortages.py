@@ -69,20 +69,28 @@ def _files(names: Sequence[str], samples: int) -> str:
 
 def _other_cures(dataset: PlannedDataset) -> str:
     cures = ["add pictures", "lower train_batch_size, gradient_accumulation_steps or the number of processes"]
-    if dataset.mixing == "bucket":
-        cures.append("set bucket_mixing to merge or pad")
+    if len(dataset.buckets) > 1 and dataset.mixing == "bucket":
+        # Of buckets that are merged two are left only where that would enlarge too much.
+        limit = ", or raise max_upscale_threshold, which keeps it from being merged"
+        cures.append("set bucket_mixing to " + (f"pad{limit}" if dataset.merged else "merge or pad"))
     if not dataset.repeats:
         return "; or ".join([*cures, "switch allow_dataset_oversubscription on"])
     return "; or ".join(cures) + " (allow_dataset_oversubscription does not override repeats set by hand)"
 
 
-def pruned_picture(path: str, bucket: str, samples: int, repeats: int, micro_batch: int) -> Dropped:
-    """Why a picture is left out whose bucket cannot fill one micro-batch, where the user wants such buckets removed."""
+def pruned_picture(
+    path: str, bucket: str, samples: int, repeats: int, micro_batch: int, *, alone: bool = False
+) -> Dropped:
+    """Why a picture is left out whose bucket cannot fill one micro-batch, where the user wants such buckets removed.
+
+    ``alone`` says that its data set has no other bucket.
+    """
+    mixing = "" if alone else "bucket_mixing to merge or pad, "
     return Dropped(
         path,
         f"its bucket is pruned: bucket {bucket} has {samples} pictures x ({repeats} repeats + 1) = "
         f"{samples * (repeats + 1)} uses, below train_batch_size {micro_batch}",
-        f"set repeats to {-(-micro_batch // samples) - 1} or more, bucket_mixing to merge or pad, or take "
-        "disable_bucket_pruning false out of the configuration",
+        f"set repeats to {-(-micro_batch // samples) - 1} or more, {mixing}or take disable_bucket_pruning false out of "
+        "the configuration",
         "bucket",
     )

@@ -12,9 +12,10 @@ from simpletuner.core.samples import SampleId
 from simpletuner.data.entries import Entry, Refusal
 from simpletuner.data.files.table import Derived, PictureTable
 from simpletuner.data.places.aspects import choose_aspect, chooses_aspect, nominal_sizes
-from simpletuner.data.places.buckets import merge_small
+from simpletuner.data.places.buckets import Bears, merge_small
 from simpletuner.data.places.crops import CropStyle, plan_crop
 from simpletuner.data.places.geometry import GeometrySpec, Size, bucket_of, place_in
+from simpletuner.data.places.limits import lacking
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class ArrangeSpec:
     that the model takes: the same that the scan judged with.
 
     ``anew`` crops anew in each epoch, ``redraw`` draws random shapes anew. A bucket that gives fewer uses an epoch
-    than ``merge_below`` joins the nearest one; ``repeats`` counts its uses.
+    than ``merge_below`` joins the nearest one whose size enlarges none of its pictures beyond the geometry's
+    ``max_upscale``; ``repeats`` counts its uses.
     """
 
     geometry: GeometrySpec
@@ -112,11 +114,28 @@ def arrange(table: PictureTable, spec: ArrangeSpec, *, seed: int, epoch: int) ->
     names = list(naming.numbers)
     counts = np.bincount(keyed, minlength=len(names))
     by_key = {name: int(count) for name, count in zip(names, counts, strict=True)}
-    joined = merge_small(by_key, spec.repeats, spec.merge_below) if spec.merge_below else {}
+    joined = (
+        merge_small(by_key, spec.repeats, spec.merge_below, _bearing(table, naming, keyed)) if spec.merge_below else {}
+    )
     kept = sorted({joined.get(key, key) for key in names}, key=lambda key: (float(key), key))
     place = {key: kept.index(joined.get(key, key)) for key in names}
     codes = np.asarray([place[name] for name in names], dtype=np.int32)[keyed]
     return Arrangement(table, spec, seed, epoch, tuple(kept), tuple(naming.sizes[key] for key in kept), codes)
+
+
+def _bearing(table: PictureTable, naming: _Naming, keyed: NDArray[np.int32]) -> Bears:
+    """Whether all pictures of one bucket may be trained at the size of another."""
+    most, numbers, sizes = naming.spec.geometry.max_upscale, naming.numbers, naming.sizes
+    # The picture of a bucket that covers least has its least width or its least height.
+    least = np.full((2, len(numbers)), np.iinfo(np.int32).max, dtype=np.int32)
+    np.minimum.at(least[0], keyed, table.widths)
+    np.minimum.at(least[1], keyed, table.heights)
+
+    def bears(small: str, host: str) -> bool:
+        width, height = (int(edge) for edge in least[:, numbers[small]])
+        return most is None or lacking(Size(width, height), sizes[host]) <= most
+
+    return bears
 
 
 class _Naming:

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from simpletuner.core.samples import SampleId
 
 Buckets = Mapping[str, Sequence[SampleId]]
+Bears = Callable[[str, str], bool]
 
 
-def merge_small(counts: Mapping[str, int], repeats: int, batch: int) -> dict[str, str]:
+def _all_bear(_small: str, _host: str) -> bool:
+    return True
+
+
+def merge_small(counts: Mapping[str, int], repeats: int, batch: int, bears: Bears = _all_bear) -> dict[str, str]:
     """Which bucket each one that cannot fill an update joins, so that all can or one is left.
 
     The smallest joins the nearest by the ratio of their aspects, or the larger of two that are equally near. ``counts``
-    are the pictures of each bucket; its keys are aspects.
+    are the pictures of each bucket; its keys are aspects. ``bears(small, host)`` says whether all pictures of a bucket
+    may be trained at the size of another; a bucket that may join none stays as it is.
     """
-    left, joined = dict(counts), dict[str, str]()
+    left, joined, alone = dict(counts), dict[str, str](), set[str]()
     while len(left) > 1:
-        small = min(left, key=lambda key: (left[key], float(key), key))
-        if left[small] * (repeats + 1) >= batch:
+        waiting = [key for key in left if left[key] * (repeats + 1) < batch and key not in alone]
+        if not waiting:
             break
-        count = left.pop(small)
-        host = min(left, key=lambda key: (_distance(key, small), -left[key], float(key), key))
-        left[host] += count
-        joined = {key: host if to == small else to for key, to in joined.items()} | {small: host}
+        small = min(waiting, key=lambda key: (left[key], float(key), key))
+        members = [small, *(key for key, host in joined.items() if host == small)]
+        hosts = [key for key in left if key != small and all(bears(member, key) for member in members)]
+        if not hosts:
+            alone.add(small)
+            continue
+        host = min(hosts, key=lambda key: (_distance(key, small), -left[key], float(key), key))
+        left[host] += left.pop(small)
+        joined |= dict.fromkeys(members, host)
     return joined
 
 

@@ -85,6 +85,11 @@ def enlargement(size: Size, target: Size) -> float:
     return max(round(1 - edges, _DECIMALS), 0.0)
 
 
+def lacking(size: Size, target: Size) -> float:
+    """The fraction of an edge of ``target`` that a picture lacks to cover it: 0 when none, towards 1 when tiny."""
+    return max(round(1 - min(size.width / target.width, size.height / target.height), _DECIMALS), 0.0)
+
+
 def upscale_factor(size: Size, placement: Placement) -> float:
     """By how much the edges of a picture grow on the way to its window; 1.0 when it is not enlarged."""
     whole = placement.intermediary

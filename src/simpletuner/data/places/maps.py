@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simpletuner.config.read import read_object
+from simpletuner.config.reading.read import read_object
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.files import write_json
 from simpletuner.data.places.geometry import GeometrySpec, Size, area_pixels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,10 @@ class DatasetReport:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the file says. ``updates`` are those of an epoch, ``steps`` those of the run."""
+    """Everything that the file says. ``updates`` are those of an epoch, ``steps`` those of the run.
+
+    ``more`` is what is known of the run beside its data sets, as JSON has it.
+    """
 
     datasets: tuple[DatasetReport, ...]
     problems: tuple[str, ...] = ()
@@ -68,6 +71,7 @@ class Report:
     epochs: int = 0
     leaks: tuple[Leak, ...] = ()
     deep: bool = False
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def pictures(self) -> int:
@@ -127,6 +131,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "deep": report.deep,
         "duplicates": [_group(found.id, kind, files) for found in report.datasets for kind, files in _alike(found)],
         "leaks": [asdict(leak) for leak in report.leaks],
+        **report.more,
     }
 
 

@@ -30,13 +30,14 @@ class Listing:
 
     ``pictures`` and ``texts`` (the ``.txt`` files, only these) map a path to its version: text that changes whenever
     the content may have changed. ``dropped`` are files that look like pictures and cannot be used. ``facts`` come
-    from a table, by picture.
+    from a table, by picture. ``notes`` are lines for the user about what is neither used nor dropped.
     """
 
     pictures: Mapping[str, str]
     texts: Mapping[str, str]
     dropped: tuple[Dropped, ...] = ()
     facts: Mapping[str, Facts] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Source(Protocol):

@@ -94,9 +94,13 @@ class BucketSource:
         sorter = Sorter()
         for address, fact in found.items():
             path = address.removeprefix(f"{self._root}/")
-            if suffix(path) in LISTED_SUFFIXES and not is_below_hidden(path):
+            if is_below_hidden(path):
+                continue
+            if suffix(path) in LISTED_SUFFIXES:
                 self._objects[path] = _object(fact)
                 sorter.files[path] = self._objects[path].version
+            else:
+                sorter.pass_over(path)
         return sorter.listing()
 
     def open(self, path: str) -> IO[bytes]:

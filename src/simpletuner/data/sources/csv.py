@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from simpletuner.core.addresses import Resolve, resolve
 from simpletuner.core.errors import ConfigError, DataError
 from simpletuner.core.files import write_bytes
 from simpletuner.data.captions.candidates import LONGEST_TEXT
@@ -22,7 +23,7 @@ from simpletuner.data.files.headers import open_picture, quiet_pillow
 from simpletuner.data.sources.base import Facts, Listing
 from simpletuner.data.sources.cells import captions_of, require_columns
 from simpletuner.data.sources.folder import FolderSource
-from simpletuner.data.sources.http import Fetcher, FetchError, Resolve, resolve
+from simpletuner.data.sources.http import Fetcher, FetchError
 from simpletuner.data.sources.retry import persist
 
 _LARGEST = 256 << 20

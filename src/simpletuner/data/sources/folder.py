@@ -105,8 +105,12 @@ class FolderSource:
             ) from error
         for address, fact in found.items():
             path = address.removeprefix(f"{self.root}/")
-            if suffix(path) in LISTED_SUFFIXES and not is_below_hidden(path):
+            if is_below_hidden(path):
+                continue
+            if suffix(path) in LISTED_SUFFIXES:
                 sorter.files[path] = _version(fact)
+            else:
+                sorter.pass_over(path)
         return sorter.listing()
 
 

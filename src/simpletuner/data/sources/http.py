@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 import httpx2
 
+from simpletuner.core.addresses import Resolve, is_address, is_loopback, is_public, resolve
 from simpletuner.core.errors import DataError
 
 _HOPS = 5
@@ -19,10 +18,6 @@ _SILENCE_SECONDS = 30.0
 _WHOLE_SECONDS = 300.0
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-Resolve = Callable[[str, int], Sequence[str]]
-"""The addresses of a host name. Raises OSError."""
 
 
 class FetchError(DataError):
@@ -31,24 +26,6 @@ class FetchError(DataError):
     def __init__(self, reason: str, *, cure: str, passing: bool = False) -> None:
         super().__init__(reason, cure=cure)
         self.passing = passing
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, as the system knows them, best first. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def is_public(address: str) -> bool:
-    """Whether an address lies in the open Internet, whatever form it is written in."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return found.is_global and not found.is_multicast
 
 
 class Fetcher:
@@ -77,7 +54,7 @@ class Fetcher:
         """The body behind a URL, at most ``limit`` bytes. Raises :class:`FetchError`."""
         url, deadline, trusted = _parsed(address), time.monotonic() + _WHOLE_SECONDS, ""
         for hop in range(_HOPS + 1):
-            if hop == 0 and _is_loopback(url.host):
+            if hop == 0 and is_loopback(url.host):
                 trusted = _origin(url)
             body = self._hop(url, limit, deadline, is_trusted=_origin(url) == trusted)
             if isinstance(body, bytes):
@@ -93,7 +70,7 @@ class Fetcher:
                 "GET",
                 url.copy_with(host=address),
                 headers={"Host": url.netloc.decode()},
-                extensions={"sni_hostname": url.raw_host.decode()} if not _is_address(url.host) else {},
+                extensions={"sni_hostname": url.raw_host.decode()} if not is_address(url.host) else {},
             )
             try:
                 return self._answer(request, limit, deadline)
@@ -144,18 +121,6 @@ def _parsed(address: str, base: httpx2.URL | None = None) -> httpx2.URL:
     if url.scheme not in {"http", "https"} or not url.host:
         raise FetchError(f'only http and https are fetched, not "{url.scheme}"', cure="use an http or https address")
     return url
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_loopback(host: str) -> bool:
-    return _is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
 def _origin(url: httpx2.URL) -> str:

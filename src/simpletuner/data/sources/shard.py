@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from simpletuner.data.captions.candidates import LONGEST_TEXT
+from simpletuner.data.captions.candidates import LONGEST_TEXT, lines_of
 from simpletuner.data.sources.cells import captions_of
 from simpletuner.data.sources.kinds import (
     LISTED_SUFFIXES,
@@ -46,6 +46,8 @@ def walk_shard(shard: Shard, name: str, stream: IO[bytes], size: int) -> None:
             _caption(shard, member, kind, stream)
         elif kind in LISTED_SUFFIXES:
             shard.members[member.name] = member
+        else:
+            shard.found.pass_over(member.name)
 
 
 def _refuse(shard: Shard, name: str, member: Member, reason: str) -> None:
@@ -68,7 +70,7 @@ def _caption(shard: Shard, member: Member, kind: str, stream: IO[bytes]) -> None
 
 def _lines(content: bytes) -> list[str]:
     try:
-        return content.decode("utf-8-sig").splitlines()
+        return lines_of(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return []
 

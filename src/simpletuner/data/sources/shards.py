@@ -67,6 +67,7 @@ class ShardSource:
         for name in self._names(sorter):
             shard = self._shard(name)
             sorter.dropped += shard.found.dropped
+            sorter.passed += shard.found.passed
             for member in shard.members.values():
                 path = f"{name}/{member.name}"
                 sorter.files[path] = _version(shard, member)

@@ -48,6 +48,7 @@ class _Walk:
         address = f"{self._root}/{folder}"
         fact = Path(address).stat()
         if (fact.st_dev, fact.st_ino) in self._seen:
+            self._found.again.append(folder)
             return []
         self._seen.add((fact.st_dev, fact.st_ino))
         prefix, below = f"{folder}/" if folder else "", []
@@ -62,6 +63,8 @@ class _Walk:
                     self._listed(prefix + entry.name, entry)
                 elif entry.is_symlink() and _leads_to_folder(entry):
                     self._links.append(prefix + entry.name)
+                else:
+                    self._found.pass_over(entry.name)
         return below
 
     def _listed(self, path: str, entry: os.DirEntry[str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from diffusers import AutoencoderKL
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from simpletuner.core.batch import Latents
 from simpletuner.models.family import MemorySaving
-from simpletuner.models.loading import load_pretrained
+from simpletuner.models.loading import load_pretrained, quiet_diffusers
+from simpletuner.models.source import Source
 
 
 class OmniGenCodec:
@@ -31,21 +33,48 @@ class OmniGenCodec:
     def encode(self, pixels: Tensor) -> Latents:
         """The posterior of pixels (B, 3, H, W) in [-1, 1] in scaled units, (B, 4, h, w) float32 on the CPU.
 
-        Scaling by s multiplies the mean by s and adds 2 log s to the log-variance.
+        Scaling by s multiplies the mean by s and adds 2 log s to the log-variance. A picture that a narrower type
+        cannot encode to finite numbers is encoded once more in float32.
         """
-        posterior = self._vae.encode(pixels.to(self._vae.device, self._vae.dtype)).latent_dist
+        mean, logvar = self._moments(pixels)
+        lost = ~torch.cat((mean, logvar), dim=1).isfinite().flatten(1).all(dim=1)
+        if lost.any() and self._vae.dtype != torch.float32:
+            with self._in_float32():
+                mean[lost], logvar[lost] = self._moments(pixels[lost])
         scale = torch.tensor(float(self._vae.config.scaling_factor))
-        return Latents(posterior.mean.float().cpu() * scale, posterior.logvar.float().cpu() + 2 * scale.log())
+        return Latents(mean * scale, logvar + 2 * scale.log())
+
+    def _moments(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        posterior = self._vae.encode(pixels.to(self._vae.device, self._vae.dtype)).latent_dist
+        return posterior.mean.float().cpu(), posterior.logvar.float().cpu()
+
+    @contextmanager
+    def _in_float32(self) -> Iterator[None]:
+        """The way back is exact: every weight was representable before."""
+        narrow = self._vae.dtype
+        with quiet_diffusers():
+            self._vae.to(torch.float32)
+            try:
+                yield
+            finally:
+                self._vae.to(narrow)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Pixels (B, 3, H, W) float32 in [-1, 1] on the CPU."""
+        """Pixels (B, 3, H, W) float32 in [-1, 1] on the CPU; in float32 where a narrower type fails, as in encoding."""
+        pixels = self._pixels(latents)
+        if not pixels.isfinite().all() and self._vae.dtype != torch.float32:
+            with self._in_float32():
+                pixels = self._pixels(latents)
+        return pixels.clamp(-1, 1)
+
+    def _pixels(self, latents: Tensor) -> Tensor:
         unscaled = latents.to(self._vae.device, self._vae.dtype) / self._vae.config.scaling_factor
         pixels: Tensor = self._vae.decode(unscaled).sample
-        return pixels.float().cpu().clamp(-1, 1)
+        return pixels.float().cpu()
 
 
-def load_codec(source: str | Path, device: torch.device, dtype: torch.dtype, saving: MemorySaving) -> OmniGenCodec:
+def load_codec(source: Source, device: torch.device, dtype: torch.dtype, saving: MemorySaving) -> OmniGenCodec:
     """The VAE of ``source`` on ``device``."""
     vae = load_pretrained(AutoencoderKL, source, "vae", dtype)
     if saving.tiling:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from simpletuner.core.batch import Prompt
 from simpletuner.core.errors import DataError
 from simpletuner.models.omnigen.template import PICTURE_TAG, instruction
 
@@ -46,21 +47,6 @@ def tokenize_with_pictures(tokenizer: PreTrainedTokenizerBase, prompt: str, coun
         more = tokenizer(text)["input_ids"]
         ids = [*ids, -number, *(more[1:] if more[0] == _BOS else more)]
     return torch.tensor(ids, dtype=torch.int64)
-
-
-@dataclass(frozen=True)
-class PromptRow:
-    """A prompt with input pictures.
-
-    ``ids`` (L,) int64, where -k stands for the k-th of ``pictures``: scaled latents (4, h, w) of even size.
-    """
-
-    ids: Tensor
-    pictures: tuple[Tensor, ...]
-
-
-Prompt = Tensor | PromptRow
-"""One row of a batch: ids (L,) int64, or ids with pictures."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +114,8 @@ def on_device(numbers: Sequence[int], device: torch.device) -> Tensor:
 
 def _laid_out(prompt: Prompt) -> tuple[Tensor, list[tuple[int, Tensor]]]:
     """Ids with a placeholder for every token of a picture, and where each picture starts."""
-    if isinstance(prompt, Tensor):
-        return prompt, []
+    if not prompt.pictures:
+        return prompt.ids, []
     ids: list[int] = []
     places = []
     for token in prompt.ids.tolist():

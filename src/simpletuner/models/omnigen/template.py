@@ -22,3 +22,10 @@ def instruction(prompt: str) -> str:
 def pictures_alone(count: int) -> str:
     """The prompt of ``count`` input pictures and no words, which image guidance starts from (as the references do)."""
     return " ".join(f"<img><|image_{number}|></img>" for number in range(1, count + 1))
+
+
+def with_pictures(prompt: str, count: int) -> str:
+    """``prompt`` with ``count`` input pictures before its words, unless it says itself where pictures stand."""
+    if not count or PICTURE_TAG.search(prompt):
+        return prompt
+    return f"{pictures_alone(count)} {prompt}".strip()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from pathlib import Path
 
 from diffusers.pipelines.omnigen.processor_omnigen import OmniGenMultiModalProcessor
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from simpletuner.models.loading import load_pretrained
 from simpletuner.models.omnigen.prompt import tokenize, tokenize_with_pictures
-from simpletuner.models.omnigen.template import UNCONDITIONAL, instruction, pictures_alone
+from simpletuner.models.omnigen.template import UNCONDITIONAL, instruction, pictures_alone, with_pictures
+from simpletuner.models.source import Source
 
 
 def reference_negative() -> str:
@@ -37,11 +37,12 @@ class OmniGenText:
     def tokenize(self, prompt: str, pictures: int = 0) -> Tensor:
         """Ids (L,) int64 of the whole instruction; with ``pictures``, -k stands for the k-th input picture.
 
-        Raises DataError when the prompt does not name all ``pictures``.
+        Pictures that the prompt does not name stand before its words, as in the official examples. Raises DataError
+        when it names others, or only some of them.
         """
-        return (
-            tokenize_with_pictures(self._tokenizer, prompt, pictures) if pictures else tokenize(self._tokenizer, prompt)
-        )
+        if not pictures:
+            return tokenize(self._tokenizer, prompt)
+        return tokenize_with_pictures(self._tokenizer, with_pictures(prompt, pictures), pictures)
 
     def pictures_alone(self, pictures: int) -> Tensor:
         """Ids of the instruction that holds ``pictures`` and no words; image guidance starts from it."""
@@ -57,6 +58,10 @@ class OmniGenText:
         return text, self.tokenize(text)
 
 
-def load_text(source: str | Path, *, builtin_negative: bool) -> OmniGenText:
+def load_text(source: Source, *, builtin_negative: bool) -> OmniGenText:
     """The tokenizer of ``source``."""
-    return OmniGenText(load_pretrained(AutoTokenizer, source, "tokenizer", None), builtin_negative=builtin_negative)
+    # Unless it is told no, transformers asks whoever sits there whether it may run a repository's code.
+    # And without a configuration it looks for a file that no such folder has, which `hf download` cannot have fetched.
+    nothing = {"trust_remote_code": False, "config": PreTrainedConfig()}
+    tokenizer = load_pretrained(AutoTokenizer, source, "tokenizer", None, **nothing)
+    return OmniGenText(tokenizer, builtin_negative=builtin_negative)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.nn import Parameter
 
-from simpletuner.config.optimizer import OptimizerConfig
-from simpletuner.config.optimizer_rules import settings_in_force
+from simpletuner.config.rules.optimizer import settings_in_force
+from simpletuner.config.sections.optimizer import OptimizerConfig
 from simpletuner.core.errors import ConfigError
 from simpletuner.training.adamw_bf16 import AdamSettings, AdamWBF16
 from simpletuner.training.gradients import gather_in_fp32

@@ -1,0 +1,1 @@
+"""An adapter file in the layouts that other programs read."""

@@ -1,0 +1,1 @@
+"""The commands beside training that need a model: `generate` and `export`."""

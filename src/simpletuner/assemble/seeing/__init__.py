@@ -1,0 +1,1 @@
+"""From options to what shows a run's learning: pictures and evaluation losses."""

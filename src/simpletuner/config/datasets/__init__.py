@@ -1,0 +1,1 @@
+"""The dataloader file and the data sets in it."""

@@ -1,0 +1,1 @@
+"""Words, files and the environment as plain values."""

@@ -1,0 +1,1 @@
+"""What leaves this machine when a run is done."""

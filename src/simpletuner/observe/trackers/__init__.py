@@ -1,0 +1,1 @@
+"""Other people's trackers, each in a process of its own."""

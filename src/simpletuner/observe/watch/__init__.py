@@ -1,0 +1,1 @@
+"""A live page of a run, on this machine only."""

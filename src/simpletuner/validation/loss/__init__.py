@@ -1,0 +1,1 @@
+"""The loss on pictures held out, and what follows from it."""

@@ -22,9 +22,10 @@ if len(sys.argv) > 1:
 
 
 def told_of(process: int) -> tuple[int, str]:
-    """Its own niceness, and that of its group."""
+    """Its own niceness, and that of its group: nothing for a process that is of no session's group."""
     group = Path(f"/proc/{process}/autogroup")
-    return os.getpriority(os.PRIO_PROCESS, process), group.read_text().split()[-1] if group.exists() else "0"
+    told = group.read_text().split() if group.exists() else []
+    return os.getpriority(os.PRIO_PROCESS, process), told[-1] if told else "0"
 
 
 def test_a_process_and_what_it_starts_give_way() -> None:

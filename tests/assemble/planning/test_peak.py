@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import sys
 
-import numpy as np
 import pytest
 import torch
 
@@ -19,8 +19,10 @@ def test_memory_that_was_given_back_is_in_the_peak_until_it_is_forgotten() -> No
     gc.collect()
     reset_peak(CPU)
     before = read_peak(CPU).used
-    taken = np.ones(_SIZE, dtype=np.uint8)
-    del taken
+    # Asked of the system: an allocator may have as much left over from what earlier tests gave back.
+    with mmap.mmap(-1, _SIZE) as taken:
+        for page in range(0, _SIZE, mmap.PAGESIZE):
+            taken[page] = 1
     assert read_peak(CPU).used > before + 0.9 * _SIZE
     reset_peak(CPU)
     assert read_peak(CPU).used < before + 0.5 * _SIZE

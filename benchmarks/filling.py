@@ -85,7 +85,7 @@ class _Bench:
 
 def _case(setting: Setting, codec: Codec, edge: int, file: int, batch: int) -> Figures:
     folder = setting.work / f"fill-{edge}-{file}-{batch}"
-    pictures = setting.encoded * (4 if edge < 100 else 1)
+    pictures = setting.encoded * (8 if edge < 100 else 1)
     photos(folder / "pictures", pictures, file)
     loaded = write_run(folder / "run", folder / "pictures", {"resolution": edge}, vae_batch_size=batch)
     bench = _bench(loaded, codec, folder / "caches")

@@ -164,6 +164,7 @@ def plan_json(plan: RunPlan, others: Sequence[Alternative]) -> dict[str, Any]:
         "steps": plan.steps,
         "epochs": plan.epochs,
         "updates_per_epoch": plan.updates_per_epoch,
+        "problems": list(plan.problems),
         "fits": plan.fits,
         "shapes": [_shape_json(found) for found in plan.shapes],
         "caching": {

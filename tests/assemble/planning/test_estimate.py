@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,8 @@ from simpletuner.assemble.planning import estimate
 from simpletuner.assemble.planning.estimate import _planned, plan_run, stoppable
 from simpletuner.assemble.stage import silent
 from simpletuner.core.errors import Interrupted, Terminated
-from simpletuner.core.events import Event, StageProgress
+from simpletuner.core.events import Event, Notice, StageProgress
+from tests.assemble.conftest import dataset, loaded_run, write_scenes
 from tests.assemble.planning.conftest import World
 
 
@@ -37,6 +39,24 @@ def test_the_largest_shape_alone(world: World) -> None:
     plan = plan_run(world.loaded, silent, only_largest=True)
     assert [found.shape.size for found in plan.shapes] == ["128x64"]
     assert (plan.saving, plan.caching.latents, plan.validation.times) == (None, 0, 0)
+
+
+def test_a_data_set_that_no_step_uses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("cats", "dogs"):
+        write_scenes(tmp_path / name, ["a.png", "b.png"])
+    entries = [
+        dataset("cats", caption_strategy="filename"),
+        dataset("dogs", caption_strategy="filename", start_step=50),
+    ]
+    loaded, heard = loaded_run(tmp_path, entries, max_train_steps=4), list[Event]()
+    plan = plan_run(loaded, heard.append, only_largest=True)
+    (problem,) = plan.problems
+    assert problem.startswith('data set "dogs" is never trained in this run\n')
+    (told,) = [event for event in heard if isinstance(event, Notice) and "never trained" in event.text]
+    assert told.level == "warning"
+    assert "set max_train_steps to" in told.text
+    assert {found.shape.dataset for found in plan.shapes} == {"cats"}
 
 
 def test_a_model_that_does_not_fit_is_a_plan_of_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

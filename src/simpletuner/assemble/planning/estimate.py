@@ -29,8 +29,9 @@ from simpletuner.assemble.training.network import Built, build_model
 from simpletuner.assemble.weights import Weights
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.errors import Interrupted, Terminated
-from simpletuner.core.events import Emit, StageProgress
+from simpletuner.core.events import Emit, Notice, StageProgress
 from simpletuner.core.memory import first_line, give_back, is_exhausted
+from simpletuner.data.order.untrained import Span, untrained
 from simpletuner.models.family import Codec, TextReader
 from simpletuner.training.update import Engine
 
@@ -83,6 +84,7 @@ def _planned(ready: _Ready, *, only_largest: bool) -> RunPlan:
         epochs=ready.length.epochs,
         updates_per_epoch=ready.length.updates_per_epoch,
         shapes=(),
+        problems=_untrained(ready),
         starting=time.perf_counter() - ready.began,
     )
     if not only_largest:
@@ -102,6 +104,15 @@ def _prepare(loaded: LoadedRun, emit: Emit) -> _Ready:
     data, every = imagine(stage, codec, text, processes)
     length = resolve_length(loaded.config.length, data.calendar, processes)
     return _Ready(stage, weights, codec, text, data, every, length, find_shapes(data, length), began)
+
+
+def _untrained(ready: _Ready) -> tuple[str, ...]:
+    """What is told of the data sets that no update of the run is of."""
+    in_epochs = not ready.stage.loaded.config.length.max_train_steps
+    told = tuple(untrained(ready.data.calendar, Span(ready.length.steps, in_epochs=in_epochs)).values())
+    for text in told:
+        ready.stage.emit(Notice(text.replace("\n  ", "; "), level="warning"))
+    return told
 
 
 def _with_model(ready: _Ready, plan: RunPlan, *, only_largest: bool) -> RunPlan:

@@ -160,7 +160,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run will cost. ``starting`` is the time until the first update, caching apart."""
+    """What a run will cost. ``starting`` is the time until the first update, caching apart.
+
+    ``problems`` are about the data sets that no update is of.
+    """
 
     name: str
     machine: Machine
@@ -168,6 +171,7 @@ class RunPlan:
     epochs: int
     updates_per_epoch: int
     shapes: tuple[StepFigures, ...]
+    problems: tuple[str, ...] = ()
     starting: float = 0.0
     caching: CacheFigures = CacheFigures()
     validation: SeeingFigures = SeeingFigures()

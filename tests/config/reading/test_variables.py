@@ -79,3 +79,29 @@ def test_options_of_an_env_file_beside_the_configuration_are_told_as_not_read(pr
     file.write_text("HF_HOME=/tmp/hub\nTRAINING_NUM_PROCESSES=1\nLEARNING_RATE=3\n")
     (notice,) = [notice for notice in project.load().notices if notice not in usual]
     assert notice == f"{file}: not read as options, because the configuration is {project.config}: LEARNING_RATE"
+
+
+def test_an_env_file_of_a_configuration_that_no_environment_names_is_told_as_not_read(project: Any) -> None:
+    fox = project.root / "config" / "fox"
+    fox.mkdir()
+    own = fox / "config.json"
+    own.write_text(project.config.read_text())
+    file = fox / "config.env"
+    file.write_text("TRAINING_NUM_PROCESSES=2\nHF_HOME=/tmp/hub\n")
+    named = project.load(Selection(environment="fox"))
+    assert (named.config.machine.num_processes, named.environ["HF_HOME"]) == (2, "/tmp/hub")
+    assert not any("is not read" in notice for notice in named.notices)
+    for given in (own, fox):
+        loaded = project.load(Selection(config_file=given))
+        assert (loaded.config.machine.num_processes, loaded.environ) == (1, {})
+        (told,) = [notice for notice in loaded.notices if "is not read" in notice]
+        assert told.startswith(f"{file} is not read: variables are read from config/config.env and, with env=NAME")
+
+
+def test_an_env_file_of_the_name_of_an_example_is_told_as_not_read(project: Any) -> None:
+    file = project.root / "config" / "emoji-style" / "config.env"
+    file.parent.mkdir()
+    file.write_text("TRAINING_NUM_PROCESSES=2\n")
+    loaded = project.load(Selection(example="emoji-style"))
+    assert loaded.config.machine.num_processes == 1
+    assert [notice for notice in loaded.notices if notice.startswith(f"{file} is not read")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from simpletuner.config.reading.names import OPPOSITES, RENAMED
@@ -92,7 +92,7 @@ def extra_arguments(text: str, file: Path) -> dict[str, str]:
     return given
 
 
-def with_env_files(environ: Mapping[str, str], files: tuple[Path, ...]) -> dict[str, str]:
+def with_env_files(environ: Mapping[str, str], files: Iterable[Path]) -> dict[str, str]:
     """``environ`` and the variables of those ``files`` that exist; what the process already has wins."""
     variables: dict[str, str] = {}
     for file in files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simpletuner.config.reading.environment import with_env_files
@@ -31,7 +31,8 @@ class Selection:
 class Found:
     """A configuration: its file (None when all options stand on the command line), format, name and folder.
 
-    ``environ`` is the environment with the variables of the ``config.env`` files.
+    ``environ`` is the environment with the variables of the ``config.env`` files; ``unread`` are those beside it that
+    belong to no choice of this configuration.
     """
 
     file: Path | None
@@ -39,6 +40,7 @@ class Found:
     name: str
     folder: Path
     environ: Mapping[str, str]
+    unread: tuple[Path, ...] = ()
 
 
 def example_names() -> tuple[str, ...]:
@@ -61,10 +63,20 @@ def find_config(selection: Selection, cwd: Path, environ: Mapping[str, str]) -> 
     Raises ConfigError that lists every path tried.
     """
     _require_one(selection)
-    environ = with_env_files(environ, (cwd / "config" / "config.env",))
+    read = [cwd / "config" / "config.env"]
+    environ = with_env_files(environ, read)
     name = _first(environ, _ENVIRONMENT_VARIABLES, selection.environment) or _DEFAULT
     if not _is_explicit(selection) and name != _DEFAULT:
-        environ = with_env_files(environ, (cwd / "config" / name / "config.env",))
+        # SPEC 1.5: a folder's variables go with the name of an environment, and the other two choices have none.
+        read.append(cwd / "config" / name / "config.env")
+        environ = with_env_files(environ, read[1:])
+    found = _find(selection, name, cwd, environ)
+    beside = (found.folder / "config.env", cwd / "config" / found.name / "config.env")
+    unread = [file for file in dict.fromkeys(beside) if file.is_file() and file not in (found.file, *read)]
+    return replace(found, unread=tuple(unread))
+
+
+def _find(selection: Selection, name: str, cwd: Path, environ: Mapping[str, str]) -> Found:
     backend = _backend(selection, environ)
     if selection.config_file is not None:
         return _given_file(selection.config_file, backend, cwd, environ)

@@ -49,8 +49,8 @@ def variable_notices(found: Found) -> tuple[str, ...]:
     """
     log_level(found.environ)
     file = found.folder / "config.env" if found.backend != "env" else found.file
-    of_file = tuple(_of_file(file, found)) if file and file.is_file() else ()
-    return (*_unread(found.environ), *of_file)
+    of_file = tuple(_of_file(file, found)) if file and file.is_file() and file not in found.unread else ()
+    return (*_unread(found.environ), *of_file, *(_not_read(file) for file in found.unread))
 
 
 def _unread(environ: Mapping[str, str]) -> Iterator[str]:
@@ -67,6 +67,11 @@ def _hint(name: str) -> str:
     rest = {ours.removeprefix(_PREFIX): ours for ours in OURS}
     close = difflib.get_close_matches(name.removeprefix(_PREFIX), rest, n=1)
     return f"; {near(name, [rest[close[0]]])}" if close else ""
+
+
+def _not_read(file: Path) -> str:
+    where = "variables are read from config/config.env and, with env=NAME, from config/NAME/config.env"
+    return f"{file} is not read: {where}"
 
 
 def _of_file(file: Path, found: Found) -> Iterator[str]:

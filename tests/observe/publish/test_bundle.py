@@ -27,10 +27,18 @@ def test_weights_go_and_state_stays(tmp_path: Path) -> None:
     lay_out(Bundle(checkpoint, {"README.md": "card"}, pictures), tmp_path / "hub", ("", "checkpoint-4"))
     inside = [
         *("README.md", "assets/image_0.png", "assets/image_1.webp", "ema/pytorch_lora_weights.safetensors"),
-        *("lycoris_config.json", "pytorch_lora_weights.safetensors"),
+        *("ema/lycoris_config.json", "lycoris_config.json", "pytorch_lora_weights.safetensors"),
     ]
     assert names(tmp_path / "hub") == sorted([*inside, *(f"checkpoint-4/{name}" for name in inside)])
     assert (tmp_path / "hub" / "ema" / "pytorch_lora_weights.safetensors").read_text() == "ema/ema_model.safetensors"
+
+
+def test_an_average_with_a_configuration_of_its_own_keeps_it(tmp_path: Path) -> None:
+    whole = ("pytorch_lora_weights.safetensors", "lycoris_config.json")
+    result = made(tmp_path / "result", *whole, *(f"ema/{name}" for name in whole))
+    lay_out(Bundle(result, {}), tmp_path / "hub")
+    assert names(tmp_path / "hub") == sorted([*whole, *(f"ema/{name}" for name in whole)])
+    assert (tmp_path / "hub" / "ema" / "lycoris_config.json").read_text() == "ema/lycoris_config.json"
 
 
 def test_links_cost_no_room_and_outlive_their_source(tmp_path: Path) -> None:

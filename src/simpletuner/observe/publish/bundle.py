@@ -17,9 +17,10 @@ from simpletuner.core.files import files_below, remove_folder, write_text
 CARD = "README.md"
 CONFIG = "simpletuner_config.json"
 ASSETS = "assets"
-# A checkpoint keeps its average under a name of its own.
+# A checkpoint keeps its average under a name of its own, and the adapter's configuration once, for both.
 _RENAMED = {"ema/ema_model.safetensors": "ema/pytorch_lora_weights.safetensors"}
-_WEIGHTS = ("pytorch_lora_weights.safetensors", "lycoris_config.json", "transformer", "ema")
+_ADAPTER_CONFIG, _EMA = "lycoris_config.json", "ema"
+_WEIGHTS = ("pytorch_lora_weights.safetensors", _ADAPTER_CONFIG, "transformer", _EMA)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ def _files(bundle: Bundle) -> Iterator[tuple[str, Path]]:
             yield from ((_RENAMED.get(name, name), file) for name, file in names)
         elif path.is_file():
             yield part, path
+    config = bundle.source / _ADAPTER_CONFIG
+    if config.is_file() and (bundle.source / _EMA).is_dir() and not (bundle.source / _EMA / _ADAPTER_CONFIG).exists():
+        yield f"{_EMA}/{_ADAPTER_CONFIG}", config
 
 
 def _link(source: Path, target: Path) -> None:

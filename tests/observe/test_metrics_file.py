@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpletuner.core.events import Evaluated, Notice, StepDone
-from simpletuner.observe.metrics_file import MetricsFile
+from simpletuner.observe.metrics_file import MetricsFile, record_at
 
 
 def step(number: int, loss: float = 0.5, **metrics: float) -> StepDone:
@@ -126,3 +126,12 @@ def test_a_line_that_is_no_record_is_repaired(path: Path, rubbish: bytes) -> Non
     path.write_bytes(path.read_bytes() + rubbish)
     run(path, 2, 3)
     assert [record["step"] for record in records(path)] == [1, 2, 3]
+
+
+def test_the_record_of_a_step_is_found(path: Path) -> None:
+    assert record_at(path, 1) == {}
+    run(path, 0, 3)
+    assert record_at(path, 2) == records(path)[1]
+    assert record_at(path, 4) == {}
+    path.write_bytes(path.read_bytes() + b'{"step": 4, "train_lo')
+    assert record_at(path, 4) == {}

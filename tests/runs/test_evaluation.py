@@ -107,6 +107,17 @@ def test_a_run_that_goes_on_tells_what_an_unbroken_one_tells(evaluate: Train, tm
     assert found[0] == found[1]
 
 
+def test_a_run_that_goes_on_charts_each_evaluation_once(evaluate: Train, tmp_path: Path) -> None:
+    """The checkpoint of a step is older than its evaluation, which the next run makes again."""
+    words = {"report_to": "tensorboard", "checkpoint_step_interval": 2}
+    assert evaluate(max_train_steps=2, **words) == 0
+    assert evaluate(max_train_steps=4, **words) == 0
+    reader = EventAccumulator(str(tmp_path / "output" / "logs"))
+    reader.Reload()
+    assert [event.step for event in reader.Scalars("loss/val/held")] == [2, 4]
+    assert [event.step for event in reader.Scalars("loss/val/held/base")] == [0, 2, 4]
+
+
 def test_the_best_weights_are_kept_and_latest_does_not_take_them(evaluate: Train, tmp_path: Path) -> None:
     assert evaluate(eval_steps_interval=1, checkpoint_step_interval=4) == 0
     output = tmp_path / "output"

@@ -81,6 +81,13 @@ def _line(record: Record) -> bytes:
     return (json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
+def record_at(path: Path, step: int) -> Record:
+    """What a file has of ``step``; empty where it has nothing of it, or is not there. Raises ``OSError``."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    found = next((line for line in reversed(lines) if _step_of(line) == step), None)
+    return dict(json.loads(found)) if found else {}
+
+
 def keep_until(path: Path, first_step: int) -> list[bytes]:
     """The whole lines of a file up to a step, which stay in it; the others are cut off, all of them at step 0.
 

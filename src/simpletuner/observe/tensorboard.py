@@ -40,6 +40,8 @@ class TensorBoard:
                 self._chart(event.step, told | {"step_seconds": event.step_seconds} | dict(event.metrics))
             case Evaluated():
                 self._chart(event.step, event.metrics)
+                # A run that goes on from this step does not tell it again.
+                self._writer.flush()
             case ImagesRendered():
                 self._show(event)
                 self._writer.flush()

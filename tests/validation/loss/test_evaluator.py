@@ -193,6 +193,47 @@ def test_what_was_due_when_the_run_ended_is_made_up_for() -> None:
     assert (found.step, found.epoch) == (10, 1)
 
 
+def test_what_an_earlier_run_told_after_its_checkpoint_is_made_up_for_and_not_told_again() -> None:
+    told: list[Event] = []
+    first = evaluator(Model(), told)
+    first.before_training(Progress())
+    saved = first.state()
+    first.after_update(at(10), epoch_ended=False)
+    metrics = evaluations(told)[-1].metrics
+    told.clear()
+    again = evaluator(Model(), told)
+    again.was_told(10, metrics)
+    again.restore(saved)
+    again.before_training(at(10))
+    assert evaluations(told) == []
+    assert again.state() == first.state()
+    again.after_update(at(20), epoch_ended=False)
+    assert [event.step for event in evaluations(told)] == [20]
+
+
+def test_the_base_models_numbers_are_not_an_evaluation() -> None:
+    told: list[Event] = []
+    made = evaluator(Model(), told)
+    made.was_told(10, {"train_loss": 1.0, "loss/val/faces/base": 1.0})
+    made.evaluate(at(10), 1)
+    assert len(evaluations(told)) == 1
+
+
+def test_what_was_told_of_other_pictures_does_not_count() -> None:
+    told: list[Event] = []
+    first = evaluator(Model(), told)
+    first.before_training(Progress())
+    saved = first.state()
+    first.after_update(at(10), epoch_ended=False)
+    metrics = evaluations(told)[-1].metrics
+    again = evaluator(Model(), told)
+    again.was_told(10, metrics)
+    again.restore(saved | {"key": "another"})
+    told.clear()
+    again.before_training(at(10))
+    assert [event.step for event in evaluations(told)] == [10, 10]
+
+
 def test_other_pictures_begin_anew() -> None:
     told: list[Event] = []
     first = evaluator(Model(), told)

@@ -15,6 +15,7 @@ from simpletuner.core.checkpoints import Checkpoint
 from simpletuner.core.events import Notice
 from simpletuner.core.progress import Progress
 from simpletuner.models.source import REVISION
+from simpletuner.observe.metrics_file import record_at
 from simpletuner.training.checkpoint import Saver, state_of
 from simpletuner.validation.loss.evaluator import Evaluator
 
@@ -65,6 +66,7 @@ def resume(
     stage: Stage, saver: Saver, evaluator: Evaluator, chosen: Checkpoint, start: Progress, length: Length
 ) -> None:
     """Put everything back as it was in ``chosen``; where the run goes on, and what is not as it was is told."""
+    evaluator.was_told(start.step, record_at(stage.output_dir / "metrics.jsonl", start.step))
     put_back(saver, evaluator, chosen.path)
     told = f"going on from {chosen.path.name}: step {start.step} of {length.steps}, epoch {start.epoch + 1}"
     stage.emit(Notice(told))

@@ -151,6 +151,14 @@ class Evaluator:
         base = {name: asdict(measured) for name, measured in self._base.items()}
         return {"key": self._exam.key(self._bench), "base": base, "judged": self.judged.write()}
 
+    def was_told(self, step: int, told: Mapping[str, Any]) -> None:
+        """An earlier run has ``told`` these numbers of ``step``: an evaluation among them is not told again.
+
+        A :meth:`restore` after it may find that its pictures or sigmas were others.
+        """
+        if any(f"loss/val/{name}" in told for name in self._exam.held_out):
+            self._told_step = max(self._told_step, step)
+
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Go on from :meth:`state`, whatever came after it.
 
@@ -161,6 +169,7 @@ class Evaluator:
             return
         if saved["key"] != self._exam.key(self._bench):
             self._emit(Notice("the pictures or noise levels of the evaluation have changed: it begins anew"))
+            self._told_step = -1
             return
         self._base = {
             name: Measured(tuple(found["pictures"]), tuple(found["curve"])) for name, found in saved["base"].items()

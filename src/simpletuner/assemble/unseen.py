@@ -125,9 +125,16 @@ def require_seen(loaded: LoadedRun, facts: FamilyFacts) -> str | None:
     Raises ConfigError where the model is large: on a CPU a step of it takes minutes.
     """
     found = unseen_card(loaded.environ, installed_build())
-    if found is None:
-        return None
-    reason, cure = found
-    if not is_small(loaded, facts):
-        raise ConfigError(reason, cure=f"{cure}\n  {_ALL_THE_SAME}")
-    return f"{reason}; the CPU trains. Cure: {cure}"
+    if found is not None and not is_small(loaded, facts):
+        raise ConfigError(found[0], cure=f"{found[1]}\n  {_ALL_THE_SAME}")
+    return None if found is None else _warning(found, "trains")
+
+
+def drawing_warning(environ: Mapping[str, str]) -> str | None:
+    """The same for pictures, which a CPU draws of every model; None without a card."""
+    found = unseen_card(environ, installed_build())
+    return None if found is None else _warning(found, "draws")
+
+
+def _warning(found: tuple[str, str], does: str) -> str:
+    return f"{found[0]}; the CPU {does}. Cure: {found[1]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from simpletuner.adapters.initial import AdapterFile
 from simpletuner.assemble.commands.adapted_model import adapted
 from simpletuner.assemble.commands.arguments import Base
 from simpletuner.assemble.hardware import Precision, best_device, resolve_precision
+from simpletuner.assemble.unseen import drawing_warning
 from simpletuner.config.sections.memory import MemoryConfig
 from simpletuner.config.sections.model import ModelConfig
 from simpletuner.config.sections.precision import PrecisionConfig
@@ -40,6 +42,8 @@ class Pipeline:
 def set_up(base: Base, options: Mapping[str, str], tell: Callable[[str], None]) -> Pipeline:
     """Load codec and tokenizer; ``options`` (flat name to value) say how the model computes, the rest is usual."""
     family, device = find_family(base.family), best_device()
+    if device.type == "cpu" and (warning := drawing_warning(os.environ)):
+        tell(warning)
     model = ModelConfig.model_validate(
         {"model_family": base.family, "model_type": "lora"} | _of(options, "model_type", "mixed_precision", "vae_dtype")
     )

@@ -27,11 +27,12 @@ def test_filters_reach_the_data_sets_that_use_the_cache(project: Any) -> None:
     ("name", "content", "terms"),
     [
         ("terms.txt", "red \n\ns/a/b/\r\n  \n^The", ("red ", "s/a/b/", "^The")),
+        ("terms.txt", "one\u2028term\rs/\x0c/ /\r\nnext\u0085line\n", ("one\u2028term", "s/\x0c/ /", "next\u0085line")),
         ("terms.json", '["red ", "", "[0-9]+"]', ("red ", "[0-9]+")),
     ],
 )
 def test_filters_of_a_file(project: Any, name: str, content: str, terms: tuple[str, ...]) -> None:
-    (project.root / name).write_text(content)
+    (project.root / name).write_text(content, encoding="utf-8", newline="")
     project.entries(project.entry(), texts(caption_filter_list=name))
     assert project.load().datasets[0].caption_filter_list == terms
 

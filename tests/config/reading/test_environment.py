@@ -22,6 +22,14 @@ def test_the_syntax_of_env_files() -> None:
     }
 
 
+def test_a_line_ends_at_a_line_break_alone() -> None:
+    assert parse_env("A=one\u2028B=2\rC=s/\x0c/x/\r\nD=y\u0085z", FILE) == {
+        "A": "one\u2028B=2",
+        "C": "s/\x0c/x/",
+        "D": "y\u0085z",
+    }
+
+
 def test_a_line_that_is_none_is_named() -> None:
     with pytest.raises(ConfigError, match=r"config.env:2: is not NAME=value"):
         parse_env("A=1\nnonsense\n", FILE)

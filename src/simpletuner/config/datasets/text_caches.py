@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from simpletuner.core.errors import ConfigError
 
 CACHE_TYPES = ("text_embeds", "image_embeds")
 _MEMORY_KEYS = ("memory_filesystem_path", "memory_filesystem_size", "memory_filesystem_sudo")
+# Not splitlines: it tears a term at a form feed, at U+0085 and at U+2028 too.
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 PLAIN_KEYS = frozenset({"type", "dataset_type", "disabled", *_MEMORY_KEYS})
 """Keys of a cache entry that are no fields of it."""
 
@@ -127,7 +130,7 @@ def _filters(
 
 def _listed(path: Path) -> object:
     """The content of a filter file; the space around a term is a part of it."""
-    return read_json(path) if path.suffix.lower() == ".json" else read_text(path).splitlines()
+    return read_json(path) if path.suffix.lower() == ".json" else _LINE_BREAK.split(read_text(path))
 
 
 def _patterns(given: object) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from simpletuner.config.run import OPTIONS
 from simpletuner.core.errors import ConfigError
 
 _LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<append>\+?)=(?P<value>.*)", re.DOTALL)
+# Not splitlines: it tears a value at a form feed, at U+0085 and at U+2028 too.
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _REFERENCE = re.compile(r"\{env:([^{}]+)\}")
 DIFFERENT_NAMES = {
     "TRAINING_DYNAMO_BACKEND": "dynamo_backend",
@@ -42,7 +44,7 @@ def parse_env(text: str, file: Path, former: Mapping[str, str] | None = None) ->
     Raises ConfigError with the line's number.
     """
     variables: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(_LINE_BREAK.split(text), start=1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpletuner.core.events import Evaluated, Notice, StepDone
+from simpletuner.core.events import Evaluated, Notice, RunStarted, StepDone
 from simpletuner.observe.metrics_file import MetricsFile, record_at
 
 
@@ -28,6 +28,12 @@ def run(path: Path, first_step: int, last_step: int) -> None:
     listener = MetricsFile(path, first_step)
     for number in range(first_step + 1, last_step + 1):
         listener.hear(step(number, loss=first_step + number / 1000))
+    listener.close()
+
+
+def started(path: Path, first_step: int) -> None:
+    listener = MetricsFile(path, first_step)
+    listener.hear(RunStarted("run", path.parent, first_step, 100, 1))
     listener.close()
 
 
@@ -106,9 +112,9 @@ def test_an_evaluation_before_the_first_step_after_a_resume_joins_the_old_record
 def test_a_file_with_nothing_to_cut_is_not_rewritten(path: Path) -> None:
     run(path, 0, 5)
     before = path.stat().st_ino
-    MetricsFile(path, 5).close()
+    started(path, 5)
     assert path.stat().st_ino == before
-    MetricsFile(path, 4).close()
+    started(path, 4)
     assert len(records(path)) == 4
 
 
@@ -116,8 +122,16 @@ def test_a_fresh_run_starts_an_empty_file(path: Path) -> None:
     listener = MetricsFile(path, 0)
     listener.hear(Evaluated(0, 0, {"clip/mean": 0.3}))
     listener.close()
-    MetricsFile(path, 0).close()
+    started(path, 0)
     assert path.read_bytes() == b""
+
+
+def test_a_run_that_is_refused_before_it_starts_cuts_nothing(path: Path) -> None:
+    run(path, 0, 5)
+    listener = MetricsFile(path, 2)
+    listener.hear(Notice("reading the pictures"))
+    listener.close()
+    assert [record["step"] for record in records(path)] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("rubbish", [b'{"step": 3, "tr', b"\xff\xfe\n", b"[1]\n", b'{"step": "x"}\n', b"\n"])

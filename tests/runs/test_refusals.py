@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from simpletuner.core.checkpoints import problem_with
+from simpletuner.core.checkpoints import list_checkpoints, problem_with
 from tests.runs.conftest import Train, metrics
 
 
@@ -86,6 +86,22 @@ def test_a_named_checkpoint_that_is_missing_is_an_error(train: Train, capsys: py
     assert train(max_train_steps=2) == 0
     assert train(resume_from_checkpoint="checkpoint-9") == 2
     assert "checkpoint-2" in capsys.readouterr().err
+
+
+def test_a_named_checkpoint_that_is_refused_leaves_the_later_ones_and_the_metrics(train: Train, tmp_path: Path) -> None:
+    assert train(max_train_steps=3, checkpoint_step_interval=1) == 0
+    before = steps_told(tmp_path)
+    assert train(max_train_steps=4, resume_from_checkpoint="checkpoint-2", optimizer="optimi-lion") == 3
+    assert [checkpoint.step for checkpoint in list_checkpoints(tmp_path / "output")] == [1, 2, 3]
+    assert steps_told(tmp_path) == before
+    assert train(max_train_steps=4, resume_from_checkpoint="checkpoint-2", checkpoint_step_interval=2) == 0
+    assert [checkpoint.step for checkpoint in list_checkpoints(tmp_path / "output")] == [1, 2, 4]
+    assert [path.name for path in (tmp_path / "output" / "previous-1").iterdir()] == ["checkpoint-3"]
+    assert steps_told(tmp_path) == [1, 2, 3, 4]
+
+
+def steps_told(folder: Path) -> list[object]:
+    return [record["step"] for record in metrics(folder / "output") if "train_loss" in record]
 
 
 def test_a_launcher_that_names_two_processes_and_not_which_one_this_is(

@@ -19,7 +19,7 @@ from simpletuner.assemble.stage import Stage, find_processes, pinned, set_stage
 from simpletuner.assemble.stopping import Phase, StopAction, Stopping
 from simpletuner.assemble.training.fetching import resumed_from
 from simpletuner.assemble.training.network import coverage_lines
-from simpletuner.assemble.training.output import choose_checkpoint, occupied, start_over
+from simpletuner.assemble.training.output import choose_checkpoint, leave_branch, occupied, start_over
 from simpletuner.assemble.training.recovery import Journey
 from simpletuner.assemble.training.resume import saved_commit, saved_seed
 from simpletuner.assemble.training.script import checkpoint_script, upload_script
@@ -35,6 +35,7 @@ from simpletuner.observe.fan_out import FanOut, Listener
 from simpletuner.observe.trackers.installed import require_trackers
 from simpletuner.observe.webhook.listener import webhook_listeners
 from simpletuner.training.loop import Course
+from simpletuner.training.parallel.base import Parallel
 from simpletuner.training.parallel.processes import Processes
 
 
@@ -131,6 +132,8 @@ def _train(stage: Stage, chosen: Checkpoint | None, stopping: Stopping, *, delet
         stage = pinned(stage, saved_commit(chosen))
     parts = build_parts(stage, chosen, stopping, delete=delete)
     start, together = parts.start, parts.engine.parallel
+    if chosen:
+        _leave(stage, chosen, together)
     publisher = Publisher(stage, repository, parts.checkpoints.intervals, together, stopping)
     _announce(stage, parts)
     parts.validator.before_training(start)
@@ -152,6 +155,15 @@ def _train(stage: Stage, chosen: Checkpoint | None, stopping: Stopping, *, delet
     stop.after_update(end, epoch_ended=False)
     stopping.phase = Phase.PUBLISHING
     publisher.at_end(end)
+
+
+def _leave(stage: Stage, chosen: Checkpoint, together: Parallel) -> None:
+    """What lies after a named checkpoint is moved aside once nothing refuses to go on from it."""
+    if stage.loaded.config.checkpoints.resume_from_checkpoint == "latest":
+        return
+    with together.together():
+        if together.is_first:
+            leave_branch(stage.output_dir, chosen.step, stage.emit)
 
 
 def _announce(stage: Stage, parts: Parts) -> None:

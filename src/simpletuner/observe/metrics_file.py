@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from simpletuner.core.events import Evaluated, Event, StepDone
+from simpletuner.core.events import Evaluated, Event, RunStarted, StepDone
 from simpletuner.core.files import write_bytes
 from simpletuner.observe.progress import Smoothed
 
@@ -21,13 +21,15 @@ Record = dict[str, Any]
 class MetricsFile:
     """Appends records and hands each to the system at once, so that a killed run loses none that it told.
 
-    ``first_step`` is the step resumed from: later records, left by the interrupted run, are cut off first. 0 is a
-    fresh run, which keeps nothing. ``loss`` is that of the updates before it, smoothed. An evaluation at the step just
-    done joins that step's record. Raises ``OSError`` when the file cannot be read or written.
+    ``first_step`` is the step resumed from: later records, left by the interrupted run, are cut off when this run
+    starts or tells something: one that is refused before cuts nothing. 0 is a fresh run, which keeps nothing. ``loss``
+    is that of the updates before it, smoothed. An evaluation at the step just done joins that step's record. Raises
+    ``OSError`` when the file cannot be read or written.
     """
 
     def __init__(self, path: Path, first_step: int) -> None:
-        lines = keep_until(path, first_step)
+        lines = list(_lines_until(path.read_bytes() if path.exists() else b"", first_step))
+        self._path, self._first_step, self._is_cut = path, first_step, False
         self.loss = Smoothed.over(_losses(lines))
         self._last: Record = json.loads(lines[-1]) if lines else {}
         self._end = sum(len(line) for line in lines)
@@ -39,6 +41,8 @@ class MetricsFile:
     def hear(self, event: Event) -> None:
         """Record a step or an evaluation; other events are none of this file's business."""
         match event:
+            case RunStarted():
+                self._cut()
             case StepDone():
                 self._put(_step_record(event))
             case Evaluated():
@@ -48,8 +52,17 @@ class MetricsFile:
         """Everything is written already."""
         self._file.close()
 
+    def _cut(self) -> None:
+        """Cut off what an interrupted run left, once. The file is another one then."""
+        if not self._is_cut:
+            keep_until(self._path, self._first_step)
+            self._file.close()
+            self._file = self._path.open("r+b", buffering=0)
+            self._is_cut = True
+
     def _put(self, record: Record, metrics: Mapping[str, float] | None = None) -> None:
         """Write ``record`` behind the last one, or over it when both tell of one step."""
+        self._cut()
         same = self._last.get("step") == record["step"]
         joined = (self._last | record if same else record) | _numbers(metrics or {})
         begin = self._begin if same else self._end

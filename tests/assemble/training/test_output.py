@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from simpletuner.assemble.training.output import choose_checkpoint, occupied, start_over
+from simpletuner.assemble.training.output import choose_checkpoint, leave_branch, occupied, start_over
 from simpletuner.core.checkpoints import (
     BEST,
     checkpoint_name,
@@ -317,7 +317,7 @@ def test_going_back_moves_later_checkpoints_aside(tmp_path: Path) -> None:
         checkpoint(tmp_path, step)
     checkpoint(tmp_path, 12, is_rolling=True)
     told: list[Event] = []
-    choose_checkpoint(tmp_path, "checkpoint-5", told.append)
+    leave_branch(tmp_path, 5, told.append)
     assert [item.path.name for item in list_checkpoints(tmp_path)] == ["checkpoint-5"]
     aside = sorted(path.name for path in (tmp_path / "previous-1").iterdir())
     assert aside == ["checkpoint-10", "checkpoint-12-rolling", "checkpoint-15"]
@@ -345,22 +345,22 @@ def test_the_best_weights_go_aside_with_the_steps_they_are_of(tmp_path: Path) ->
     for step in (5, 10):
         checkpoint(tmp_path, step)
     best(tmp_path, 5)
-    choose_checkpoint(tmp_path, "checkpoint-5", ignore)
+    leave_branch(tmp_path, 5, ignore)
     assert (tmp_path / BEST).is_dir()
     shutil.rmtree(tmp_path / "previous-1")
     best(tmp_path, 7)
-    choose_checkpoint(tmp_path, "checkpoint-5", ignore)
+    leave_branch(tmp_path, 5, ignore)
     assert [path.name for path in (tmp_path / "previous-1").iterdir()] == [BEST]
 
 
-def test_the_best_weights_by_name_move_later_checkpoints_aside(tmp_path: Path) -> None:
+def test_the_best_weights_can_be_gone_on_from_by_name(tmp_path: Path) -> None:
     for step in (5, 10):
         checkpoint(tmp_path, step)
     best(tmp_path, 7)
     chosen = choose_checkpoint(tmp_path, BEST, ignore)
     assert chosen is not None
     assert (chosen.step, chosen.path.name) == (7, BEST)
-    assert [item.step for item in list_checkpoints(tmp_path)] == [5]
+    assert [item.step for item in list_checkpoints(tmp_path)] == [5, 10]
 
 
 def test_a_run_of_which_only_the_best_weights_are_left_is_not_run_over(tmp_path: Path) -> None:

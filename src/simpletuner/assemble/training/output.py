@@ -83,15 +83,13 @@ def choose_checkpoint(
 
     ``latest`` is the newest one that verifies; damaged ones are told, and deleted when asked to and a whole one is
     there. A damaged or missing checkpoint never starts a fresh run: DataError, or ConfigError for a name that is not
-    there.
+    there. Later ones than a named one stay until the run begins (:func:`leave_branch`): it may be refused yet.
     """
     if not asked:
         _refuse_to_mix(output_dir)
         return None
     if asked != "latest":
-        named = _named(output_dir, asked)
-        _leave_branch(output_dir, named.step, emit)
-        return named
+        return _named(output_dir, asked)
     return _latest(output_dir, emit, delete_damaged=delete_damaged)
 
 
@@ -164,8 +162,11 @@ def _named(output_dir: Path, asked: str) -> Checkpoint:
     return Checkpoint(step=saved_step(path), path=path)
 
 
-def _leave_branch(output_dir: Path, step: int, emit: Emit) -> None:
-    """Move checkpoints after ``step`` aside: the run takes another way from there, and ``latest`` must not go back."""
+def leave_branch(output_dir: Path, step: int, emit: Emit) -> None:
+    """Move checkpoints after ``step`` aside: the run takes another way from there, and ``latest`` must not go back.
+
+    Raises OSError.
+    """
     later = [checkpoint.path for checkpoint in list_checkpoints(output_dir) if checkpoint.step > step]
     best = output_dir / BEST
     if best.is_dir() and problem_with(best) is None and saved_step(best) > step:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from simpletuner.core.files import sha256
+
 OLD, NEW = "0123456789abcdef" * 2 + "01234567", "fedcba9876543210" * 2 + "fedcba98"
 
 
@@ -24,3 +26,19 @@ def move(cache: Path, repository: str, commit: str, branch: str = "main") -> Non
     refs = cache / f"models--{repository.replace('/', '--')}" / "refs"
     refs.mkdir(parents=True, exist_ok=True)
     (refs / branch).write_text(commit)
+
+
+def as_blob(file: Path, snapshot: Path) -> Path:
+    """Move ``file`` of ``snapshot`` to where the client has large files, under its SHA-256, and leave a link to it."""
+    blob = snapshot.parents[1] / "blobs" / sha256(file)
+    blob.parent.mkdir(exist_ok=True)
+    file.rename(blob)
+    file.symlink_to(blob)
+    return blob
+
+
+def damage(blob: Path) -> None:
+    """Change the last byte."""
+    content = bytearray(blob.read_bytes())
+    content[-1] ^= 1
+    blob.write_bytes(content)

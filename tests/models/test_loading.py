@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import OmniGenTransformer2DModel
+from diffusers import AutoencoderKL, OmniGenTransformer2DModel
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
@@ -17,8 +20,9 @@ from simpletuner.models.family import MemorySaving
 from simpletuner.models.loading import load_pretrained
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import TINY_FOLDER
-from simpletuner.models.source import HubCommit
+from simpletuner.models.source import HubCommit, Source
 from tests.models.hub_cache import NEW, OLD, keep
+from tests.models.weights_hub import REPOSITORY, WeightsHub, serving
 
 POSITIONS = "patch_embedding.pos_embed"
 
@@ -94,3 +98,56 @@ def test_all_parts_are_of_the_commit_that_is_asked_for(tmp_path: Path, monkeypat
     assert loaded == own
     with pytest.raises(ConfigError, match=f"'tokenizer' from 'some/where@{NEW}': it was not fetched before"):
         family.load_text(HubCommit("some/where", NEW), builtin_negative=False)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WeightsHub]:
+    """A hub that has the tiny model; nothing is fetched yet."""
+    with serving(WeightsHub({OLD: TINY_FOLDER}, OLD)) as made:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "ENDPOINT", made.endpoint)
+        template = made.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
+        yield made
+
+
+VAE = "vae/diffusion_pytorch_model.safetensors"
+
+
+@pytest.mark.parametrize("source", [HubCommit(REPOSITORY, OLD), REPOSITORY])
+def test_weights_that_arrive_damaged_are_refused_and_fetched_anew(
+    hub: WeightsHub, monkeypatch: pytest.MonkeyPatch, source: Source
+) -> None:
+    hub.spoiled = {VAE}
+    with pytest.raises(ConfigError, match=rf"{VAE}: pretrained_model_name_or_path: the file is damaged") as told:
+        load_pretrained(AutoencoderKL, source, "vae", torch.float32)
+    fetched = len(hub.fetched(VAE))
+    with pytest.raises(ConfigError, match="the file is damaged"):
+        # Another process finds it in the cache, and does not begin to load it.
+        load_pretrained(_Never, source, "vae", torch.float32)
+    hub.spoiled = set()
+    subprocess.run(shlex.split(str(told.value.cure).split("`")[1]), check=True)
+    load_pretrained(AutoencoderKL, source, "vae", torch.float32)
+    assert len(hub.fetched(VAE)) > fetched
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    load_pretrained(AutoencoderKL, source, "vae", torch.float32)
+
+
+class _Never:
+    """A model that must not be asked for."""
+
+    @classmethod
+    def from_pretrained(cls, source: str, **options: object) -> None:
+        raise AssertionError(source, options)
+
+
+def test_damage_that_keeps_a_file_from_loading_is_told_as_such(hub: WeightsHub, tmp_path: Path) -> None:
+    """Without it the reader would be told that the weights have another shape, or that no JSON is there."""
+    shutil.copytree(TINY_FOLDER / "vae", tmp_path / "content" / "vae")
+    hub.commits = {OLD: tmp_path / "content"}
+    hub.spoiled = {"vae/config.json"}
+    with pytest.raises(ConfigError, match=r"config\.json: .*: its git hash is"):
+        load_pretrained(AutoencoderKL, HubCommit(REPOSITORY, OLD), "vae", torch.float32)

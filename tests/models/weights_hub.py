@@ -21,12 +21,21 @@ _FILE = re.compile(rf"/{REPOSITORY}/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
 
 @dataclass
 class WeightsHub:
-    """One repository: a folder for each commit, where ``main`` is, and what was asked for."""
+    """One repository: a folder for each commit, where ``main`` is, and what was asked for.
+
+    As the hub does, it names a file of weights by its SHA-256 and any other by git's hash; those that are ``spoiled``
+    arrive with one bit flipped.
+    """
 
     commits: dict[str, Path]
     main: str
     endpoint: str = ""
     asked: list[str] = field(default_factory=list)
+    spoiled: set[str] = field(default_factory=set)
+
+    def fetched(self, name: str) -> list[str]:
+        """The requests for the file ``name``."""
+        return [path for path in self.asked if "/resolve/" in path and path.endswith(f"/{name}")]
 
     def environ(self, cache: Path) -> dict[str, str]:
         """The environment in which a process talks to this hub and keeps what it fetches in ``cache``."""
@@ -69,10 +78,10 @@ class _Handler(BaseHTTPRequestHandler):
         return commit, hub.commits[commit]
 
     def _tree(self, folder: Path, below: str) -> None:
+        wanted = [name for name in _names(folder) if name.startswith(f"{below}/" if below else "")]
         found = [
-            {"type": "file", "path": name, "size": (folder / name).stat().st_size, "oid": "0" * 40}
-            for name in _names(folder)
-            if name.startswith(f"{below}/" if below else "")
+            {"type": "file", "path": name, "size": (folder / name).stat().st_size, **_named(folder / name)}
+            for name in wanted
         ]
         self._json(found) if found else self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
 
@@ -81,8 +90,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not (folder / name).is_file():
             self._send(404, b"", {**headers, "X-Error-Code": "EntryNotFound"})
             return
-        content = (folder / name).read_bytes()
-        self._send(200, content, {**headers, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'})
+        content = bytearray((folder / name).read_bytes())
+        content[-1] ^= name in self.server.hub.spoiled
+        known = _named(folder / name)
+        etag = known["lfs"]["oid"] if "lfs" in known else known["oid"]
+        self._send(200, bytes(content), {**headers, "ETag": f'"{etag}"'})
 
     def _json(self, content: Any) -> None:
         self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
@@ -98,6 +110,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+def _named(file: Path) -> dict[str, Any]:
+    """How the hub names the content of ``file``: one hash of git's, and for weights the one of large files, too."""
+    content = file.read_bytes()
+    oid = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if file.suffix != ".safetensors":
+        return {"oid": oid}
+    large = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+    return {"oid": oid, "lfs": large}
 
 
 def _names(folder: Path) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ from tests.runs.conftest import Train, lay_out
 from tests.runs.resuming import small_model
 
 HUB = {"pretrained_model_name_or_path": REPOSITORY}
+WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
 OPTION = "pretrained_model_revision"
 
 
@@ -89,28 +92,34 @@ def test_check_refuses_a_revision_of_a_folder(train: Train, capsys: pytest.Captu
 
 @pytest.mark.long
 def test_all_of_it_is_fetched_from_one_commit_though_main_moves(tmp_path: Path) -> None:
-    """As a user runs it: fetched from a hub, gone on with once main is elsewhere, and again without a hub."""
+    """As a user runs it: fetched damaged, refused and removed; fetched whole from a hub, gone on with once main is
+    elsewhere, and again without a hub.
+    """
     small, broken = small_model(tmp_path / "small"), tmp_path / "broken"
     broken.mkdir()
     work = tmp_path / "work"
     work.mkdir()
     lay_out(work)
 
-    def start(hub: WeightsHub, steps: int, **environ: str) -> str:
+    def start(hub: WeightsHub, steps: int, code: int = 0) -> str:
         words = [f"pretrained_model_name_or_path={REPOSITORY}", f"max_train_steps={steps}"]
         done = subprocess.run(
             [sys.executable, "-m", "simpletuner", "train", *words],
             cwd=work,
-            env={**os.environ, **hub.environ(tmp_path / "cache"), **environ},
+            env={**os.environ, **hub.environ(tmp_path / "cache")},
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     with serving(WeightsHub({OLD: small, NEW: broken}, OLD)) as hub:
+        hub.spoiled = {WEIGHTS}
+        (cure,) = re.findall("`(rm [^`]+)`", start(hub, 2, code=2).replace("\n", ""))
+        hub.spoiled = set()
+        subprocess.run(shlex.split(cure), check=True)
         assert f"at commit {OLD}" in start(hub, 2)
         fetched = [path.split("/")[4] for path in hub.asked if "/resolve/" in path]
         assert len(fetched) > 6

@@ -11,10 +11,12 @@ from typing import Any, Protocol, TypeVar
 import torch
 from diffusers.utils import logging as diffusers_logging
 
+from simpletuner.core.downloads import fetched_folder, require_whole
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.hub import why_unreachable
 from simpletuner.models.source import HubCommit, Source
 
+_KEY = "pretrained_model_name_or_path"
 _T_co = TypeVar("_T_co", covariant=True)
 
 
@@ -32,7 +34,7 @@ def load_pretrained(
 ) -> _T_co:
     """One component of ``source``: safetensors only, no remote code. Without the hub, what was fetched before.
 
-    Raises ConfigError when the folder or the hub repository does not hold it.
+    Raises ConfigError when the folder or the hub repository does not hold it, or a file is not what the hub has.
     """
     options: dict[str, object] = {"subfolder": subfolder, **extra}
     place = str(source)
@@ -43,19 +45,33 @@ def load_pretrained(
     alone = None if Path(place).is_dir() else why_unreachable()
     if alone is not None:
         options["local_files_only"] = True
+    _require_whole(source, subfolder)
     try:
         with warnings.catch_warnings():
             # diffusers hands the hub's client an argument that it has given up.
             warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument", UserWarning)
-            return kind.from_pretrained(place, **options)
+            loaded = kind.from_pretrained(place, **options)
     except (OSError, ValueError) as error:
+        _require_whole(source, subfolder)
         said = _first_line(error) if alone is None else f"it was not fetched before, and {alone}"
         raise ConfigError(
             f"cannot load '{subfolder}' from '{source}': {said}",
-            key="pretrained_model_name_or_path",
+            key=_KEY,
             cure="give a folder in diffusers layout or a hub id you can reach (`hf auth login`, HF_ENDPOINT); "
             "model_flavour=tiny needs neither",
         ) from error
+    # Now those that were fetched just now.
+    _require_whole(source, subfolder)
+    return loaded
+
+
+def _require_whole(source: Source, subfolder: str) -> None:
+    """Refuse files of ``source`` on this machine that are not what the hub has. Raises ConfigError."""
+    if isinstance(source, HubCommit):
+        folder = fetched_folder(source.repository, source.commit)
+    else:
+        folder = Path(source) if Path(source).is_dir() else fetched_folder(str(source), None)
+    require_whole(folder / subfolder, _KEY)
 
 
 def load_checked(kind: Any, source: Source, subfolder: str, dtype: torch.dtype, computed: frozenset[str]) -> Any:
@@ -68,7 +84,7 @@ def load_checked(kind: Any, source: Source, subfolder: str, dtype: torch.dtype, 
     if missing := sorted(set(info["missing_keys"]) - computed):
         raise ConfigError(
             f"'{subfolder}' of '{source}' lacks {len(missing)} weights, the first is {missing[0]}",
-            key="pretrained_model_name_or_path",
+            key=_KEY,
             cure="the download is incomplete or the folder holds another model",
         )
     return model

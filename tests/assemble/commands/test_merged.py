@@ -9,11 +9,12 @@ from torch import nn
 
 from simpletuner.assemble.commands.adapted_model import adapted, read_adapter
 from simpletuner.assemble.commands.merged import copy_rest, merged_weights, put_into
+from simpletuner.core.errors import ConfigError
 from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.models.omnigen.layers import TINY_FOLDER
 from simpletuner.models.source import HubCommit
 from tests.adapters.export.files import LOKR, STANDARD, adapter_file
-from tests.models.hub_cache import NEW, OLD, keep
+from tests.models.hub_cache import NEW, OLD, as_blob, damage, keep
 
 
 @pytest.mark.parametrize("settings", [STANDARD, LOKR], ids=["standard", "lokr"])
@@ -59,3 +60,13 @@ def test_what_lies_beside_is_of_the_commit_of_the_weights(tmp_path: Path, monkey
     keep(tmp_path / "hub", "some/where", NEW, None)
     copy_rest(HubCommit("some/where", OLD), tmp_path / "ours", official=False)
     assert {path.name for path in (tmp_path / "ours").iterdir()} >= {"vae", "tokenizer", "scheduler"}
+
+
+def test_a_damaged_file_of_the_hub_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    keep(tmp_path / "hub", "some/where", OLD, TINY_FOLDER)
+    snapshot = tmp_path / "hub" / "models--some--where" / "snapshots" / OLD
+    damage(as_blob(snapshot / "vae" / "diffusion_pytorch_model.safetensors", snapshot))
+    with pytest.raises(ConfigError, match=r"safetensors: --model: the file is damaged"):
+        copy_rest(HubCommit("some/where", OLD), tmp_path / "ours", official=False)

@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from simpletuner.core.errors import ConfigError
 from simpletuner.models.omnigen.layers import TINY_FOLDER
-from simpletuner.validation.scores.clip_files import DEFAULT, FALLBACK, find_clip, require_clip_name
+from simpletuner.validation.scores.clip_files import DEFAULT, FALLBACK, KEY, find_clip, require_clip_name
+from tests.models.hub_cache import as_blob, damage
 
 FOLDER = TINY_FOLDER / "clip"
 
@@ -31,6 +33,18 @@ def test_a_folder_is_found_below_the_working_folder(tmp_path: Path) -> None:
     assert find_clip("mine", tmp_path, told.append) == tmp_path / "mine"
     assert find_clip(str(FOLDER), tmp_path, told.append) == FOLDER
     assert told == []
+
+
+def test_a_damaged_file_of_the_hub_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    snapshot = fetched(tmp_path, "someone/clip", weights="model.safetensors")
+    blob = as_blob(snapshot / "model.safetensors", snapshot)
+    assert find_clip("someone/clip", tmp_path, print, tmp_path) == snapshot
+    assert find_clip(str(snapshot), tmp_path, print) == snapshot
+    damage(blob)
+    for named in ("someone/clip", str(snapshot)):
+        with pytest.raises(ConfigError, match=f"{KEY}: the file is damaged"):
+            find_clip(named, tmp_path, print, tmp_path)
 
 
 def test_what_the_hub_has_is_taken(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 
 from simpletuner.adapters.base import Adapter
+from simpletuner.core.downloads import require_whole
 from simpletuner.core.errors import ConfigError
 from simpletuner.models.source import HubCommit, Source
 
@@ -49,8 +50,13 @@ def put_into(denoiser: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def copy_rest(source: Source, folder: Path, *, official: bool) -> None:
-    """Put VAE, tokenizer and scheduler of ``source`` beside the weights in ``folder``, as the layout has them."""
+    """Put VAE, tokenizer and scheduler of ``source`` beside the weights in ``folder``, as the layout has them.
+
+    Raises ConfigError for a file that is not what the hub has.
+    """
     place = _folder_of(source)
+    for part in _BESIDE:
+        require_whole(place / part, "--model")
     if official:
         # The package looks for the tokenizer beside the weights.
         shutil.copytree(place / "tokenizer", folder, dirs_exist_ok=True)

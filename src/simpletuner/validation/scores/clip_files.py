@@ -9,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 
 from simpletuner.config.reading.read import read_object
+from simpletuner.core.downloads import require_whole
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.hub import why_unreachable
 
@@ -27,11 +28,12 @@ def find_clip(named: str, cwd: Path, tell: Callable[[str], None], hub_cache: Pat
     """The folder of the CLIP ``named``: a folder below ``cwd``, or what the hub has of that name.
 
     A repository without safetensors is replaced by ``FALLBACK``, which ``tell`` hears; ``hub_cache`` None is the
-    hub's own. Raises ConfigError when there is no such CLIP, or it cannot be fetched.
+    hub's own. Raises ConfigError when there is no such CLIP, it cannot be fetched, or a file is not what the hub has.
     """
     require_clip_name(named, cwd)
     folder = cwd / named
     if folder.exists():
+        require_whole(folder, KEY)
         return _whole(folder, named)
     found = _fetched(named, hub_cache)
     if any(found.glob(_WEIGHTS)):
@@ -67,7 +69,7 @@ def _fetched(named: str, hub_cache: Path | None) -> Path:
     alone = why_unreachable()
     try:
         wanted, is_alone = list(_WANTED), alone is not None
-        return Path(snapshot_download(named, allow_patterns=wanted, cache_dir=hub_cache, local_files_only=is_alone))
+        found = snapshot_download(named, allow_patterns=wanted, cache_dir=hub_cache, local_files_only=is_alone)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         said = first if alone is None else f"it was not fetched before, and {alone}"
@@ -76,6 +78,8 @@ def _fetched(named: str, hub_cache: Path | None) -> Path:
             f"fetched once with `hf download {named}` it needs no network"
         )
         raise _problem(f"cannot fetch '{named}': {said}", cure) from error
+    require_whole(Path(found), KEY)
+    return Path(found)
 
 
 def _problem(reason: str, cure: str) -> ConfigError:

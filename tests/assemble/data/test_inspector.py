@@ -199,6 +199,16 @@ def test_damage_that_deep_found_is_dropped_unread_the_next_time(
     assert len(inspect(dataset("cats")).surveyed["cats"].scanned.table) == 3
 
 
+def test_raws_beside_their_pictures_are_not_counted_as_unreadable(inspect: Inspect, tmp_path: Path) -> None:
+    write_scenes(tmp_path / "cats", ["a.png", "b.png"])
+    for name in ("a.nef", "b.nef"):
+        (tmp_path / "cats" / name).write_bytes(b"raw")
+    assert not inspect(dataset("cats", maximum_unreadable_percent=0)).failures
+    (tmp_path / "cats/c.nef").write_bytes(b"raw")
+    failure = inspect(dataset("cats", maximum_unreadable_percent=0)).failures["cats"]
+    assert "1 of 3 pictures (33.3 %) cannot be read" in str(failure)
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_too_many_unreadable_pictures_fail_the_data_set(inspect: Inspect, tmp_path: Path, deep: bool) -> None:
     write_scenes(tmp_path / "cats", ["a.png", "b.png", "c.png", "d.png"])

@@ -237,6 +237,23 @@ def test_no_picture_vanishes_without_a_reason(folder: Path, pictures: Any, heard
     assert all(item.cure for item in scanned.dropped)
 
 
+def test_a_raw_beside_a_used_picture_is_passed_over_and_named(folder: Path, pictures: Any, heard: Any) -> None:
+    (folder / "trip.1").mkdir()
+    for name in ("a.JPG", "trip.1/b.jpg", "c.jpg", "d.jpg"):
+        pictures.write(folder / name, 64, 64)
+    (folder / "d.jpg").write_bytes(b"")
+    for name in ("a.CR2", "trip.1/b.nef", "b.dng", "d.nef", "c.heic"):
+        (folder / name).write_bytes(b"raw")
+    scanned = scanned_of(folder, heard)
+    assert list(scanned.table.paths) == ["a.JPG", "c.jpg", "trip.1/b.jpg"]
+    assert set(reasons(scanned)) == {"b.dng", "d.nef", "d.jpg", "c.heic"}
+    assert scanned.files == 7 == len(scanned.table) + len(scanned.dropped)
+    (note,) = scanned.notes
+    assert note == (
+        'data set "set": 2 raw files passed over, each beside a picture of its name that is used: a.CR2, trip.1/b.nef'
+    )
+
+
 def test_captions_from_text_files(folder: Path, pictures: Any, heard: Any) -> None:
     for name in ("a.png", "b.jpg", "c.png"):
         pictures.write(folder / name, 64, 64)

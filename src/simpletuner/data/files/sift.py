@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from simpletuner.data.places.crops import CropStyle
 from simpletuner.data.places.geometry import GeometrySpec, Size, bucket_of
 from simpletuner.data.places.limits import aspect_refusal, edge_refusal, size_refusal, upscale_refusal
 from simpletuner.data.sources.base import NO_FACTS, Listing
+from simpletuner.data.sources.kinds import RAW_SUFFIXES, sample, stem, suffix
 
 
 @dataclass(frozen=True)
@@ -73,20 +74,35 @@ class Sifting:
         texts = {path: found for path in known if (found := self._candidates(path, known[path])) is not None}
         if not texts:
             raise _empty(self._spec, where, files, self._dropped, self._listing.notes)
+        raws = self._pass_over_raws(texts)
         kept = _subset(list(texts), self._spec)
         about = f'data set "{self._spec.id}": '
         named, plain = self._worded(kept, known)
         return ScannedDataset(
             id=self._spec.id,
             where=where,
-            files=files,
+            files=files - len(raws),
             table=self._table(kept, texts, known),
             dropped=tuple(self._dropped),
             changes=changes,
-            notes=(*_notes(texts, kept, known, self._spec), *(about + note for note in self._listing.notes)),
+            notes=(
+                *_notes(texts, kept, known, self._spec),
+                *(about + note for note in (*_of_raws(raws), *self._listing.notes)),
+            ),
             warnings=tuple(about + told for told in caption_warnings(named, plain, len(kept))),
             uncaptioned=named,
         )
+
+    def _pass_over_raws(self, usable: Collection[str]) -> list[str]:
+        """The camera's files of pictures that are used as they are: nothing is missing for want of them."""
+        listed = [item.file for item in self._listing.dropped if suffix(item.file) in RAW_SUFFIXES]
+        if not listed:
+            return []
+        stems = {stem(printable(path)) for path in usable}
+        raws = [file for file in listed if stem(file) in stems]
+        passed = frozenset(raws)
+        self._dropped = [item for item in self._dropped if item.file not in passed]
+        return raws
 
     def _worded(self, kept: Sequence[str], known: Mapping[str, Known]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The pictures without a caption of their own, and those with one that cannot be shuffled."""
@@ -167,6 +183,11 @@ def _subset(paths: list[str], spec: ScanSpec) -> list[str]:
         return paths
     ranked = sorted(paths, key=lambda path: (derive_seed(spec.id, path, "subset"), path))
     return sorted(ranked[: spec.max_num_samples])
+
+
+def _of_raws(raws: Sequence[str]) -> Iterator[str]:
+    if raws:
+        yield f"{len(raws)} raw files passed over, each beside a picture of its name that is used: {sample(raws)}"
 
 
 def _notes(

@@ -13,14 +13,19 @@ from simpletuner.data.sources.base import Facts, Listing
 PICTURE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .pjpeg .pjp .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif".split()
 )
+# What a camera saw, as a rule beside the JPEG that it made of it.
+RAW_SUFFIXES = frozenset(
+    (
+        ".dng .arw .srf .sr2 .cr2 .cr3 .crw .nef .nrw .orf .raf .raw .rw2 .rwl .pef .srw .erf .kdc .dcr .mrw .mef .mos "
+        ".iiq .3fr .fff .x3f"
+    ).split()
+)
 # Pictures to their owner, but not to us: they are reported, any other file is passed over.
-FOREIGN_SUFFIXES = frozenset(
+FOREIGN_SUFFIXES = RAW_SUFFIXES | frozenset(
     (
         ".heic .heics .heif .heifs .hif .avifs .jxl .jxr .wdp .jp2 .j2k .j2c .jpc .jpf .jpx .jpm .bpg .qoi .flif "
         ".psd .psb .xcf .kra .clip .svg .svgz .eps .ai .wmf .emf .ico .cur .icns .tga .pcx .pict .sgi .rgb .ras .dds "
-        ".exr .hdr .ppm .pgm .pbm .pnm .pam .pfm .xbm .xpm "
-        ".dng .arw .srf .sr2 .cr2 .cr3 .crw .nef .nrw .orf .raf .raw .rw2 .rwl .pef .srw .erf .kdc .dcr .mrw .mef .mos "
-        ".iiq .3fr .fff .x3f"
+        ".exr .hdr .ppm .pgm .pbm .pnm .pam .pfm .xbm .xpm"
     ).split()
 )
 TEXT_SUFFIX = ".txt"
@@ -44,6 +49,11 @@ def suffix(name: str) -> str:
     """What follows the last dot of a name, with the dot, in lower case; "" without one."""
     dot = name.rfind(".")
     return name[dot:].lower() if dot >= 0 else ""
+
+
+def stem(path: str) -> str:
+    """A path without its :func:`suffix`."""
+    return path[: len(path) - len(suffix(path))]
 
 
 def is_hidden(name: str) -> bool:

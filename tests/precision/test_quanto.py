@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from optimum.quanto import QLinear, qfloat8_e4m3fn, qfloat8_e4m3fnuz, qint2, qint4, qint8
+from optimum.quanto.library.extensions import get_extension
 from torch import Tensor, nn
 
 from simpletuner.precision.quanto import store
@@ -16,6 +19,9 @@ KINDS = {
     "fp8-quanto": qfloat8_e4m3fn,
     "fp8uz-quanto": qfloat8_e4m3fnuz,
 }
+
+# To unpack these, quanto's own tensor compiles C++.
+BUILDS = pytest.mark.needs("g++")
 
 
 def weight(columns: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -30,7 +36,9 @@ def of_quanto(dense: Tensor, preset: str) -> QLinear:
     return theirs
 
 
-@pytest.mark.parametrize("preset", list(KINDS))
+@pytest.mark.parametrize(
+    "preset", [pytest.param(name, marks=BUILDS if "int4" in name or "int2" in name else ()) for name in KINDS]
+)
 @pytest.mark.parametrize("columns", [64, 128, 256, 704, 3072])
 def test_the_numbers_are_those_of_quantos_layer(preset: str, columns: int) -> None:
     dense = weight(columns)
@@ -39,6 +47,16 @@ def test_the_numbers_are_those_of_quantos_layer(preset: str, columns: int) -> No
     assert torch.equal(ours.dense(torch.float32), theirs.weight.dequantize())
     inputs = torch.randn(3, columns)
     torch.testing.assert_close(ours.forward_product(inputs), theirs(inputs), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("preset", list(KINDS))
+def test_nothing_is_compiled(preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = tmp_path / "build"
+    compiled = get_extension("quanto_cpp")
+    monkeypatch.setattr(compiled, "_lib", None)
+    monkeypatch.setattr(compiled, "build_directory", str(build))
+    store(weight(256), preset)
+    assert not build.exists()
 
 
 @pytest.mark.parametrize("preset", ["int4-quanto", "int2-quanto"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from simpletuner.core.optional import optional
@@ -34,9 +35,10 @@ def store(weight: Tensor, preset: str) -> StoredWeight:
         return ScaledWeight(weight, *_parts(tensor, "_data", "_scale"))
     group = _group_size(weight.shape[1])
     scale, shift = quanto.MaxOptimizer()(weight, kind, 0, group)
-    tensor = quanto.quantize_weight(weight, kind, 0, scale, shift, group, optimized=False)
-    (packed,) = _parts(tensor, "_data")
-    return PackedWeight(weight, packed.unpack(), kind.bits, scale, shift)
+    # Its tensor would pack the numbers and, to unpack them, compile C++ (on a card CUDA) for minutes, or fail without
+    # a compiler.
+    numbers = torch.ops.quanto.quantize_affine(weight, kind.bits, 0, group, scale, shift)
+    return PackedWeight(weight, numbers, kind.bits, scale, shift)
 
 
 def _parts(tensor: Any, *names: str) -> tuple[Any, ...]:

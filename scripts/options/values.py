@@ -11,8 +11,8 @@ from pydantic.fields import FieldInfo
 
 from simpletuner.config.datasets.blocks import AspectChoice
 from simpletuner.config.describe import bounds
+from simpletuner.config.lenient import OBJECT_TOO, SWITCH_WORDS, allowed_values, plain_type
 from simpletuner.config.option import Section, facts_of
-from simpletuner.config.reading.lenient import OBJECT_TOO, SWITCH_WORDS, allowed_values, plain_type
 
 Schema = dict[str, Any]
 

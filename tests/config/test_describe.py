@@ -8,7 +8,7 @@ from simpletuner.config.datasets.dataset import DatasetConfig
 from simpletuner.config.datasets.use import UseKeys
 from simpletuner.config.describe import Description, descriptions, keys_of
 from simpletuner.config.option import Section, facts_of
-from simpletuner.config.reading.problems import near, raise_all
+from simpletuner.config.problems import near, raise_all
 from simpletuner.config.run import OPTIONS, RunConfig
 from simpletuner.core.errors import ConfigError
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from simpletuner.config.describe import bounds
+from simpletuner.config.lenient import allowed_values
 from simpletuner.config.option import REQUIRED, facts_of, option, refuse_later, spelled
-from simpletuner.config.reading.lenient import allowed_values
 from simpletuner.config.run import OPTIONS, Option
 
 SOURCE = Path(__file__).parents[2] / "src" / "simpletuner"

@@ -22,8 +22,8 @@ import pytest
 
 from simpletuner.cli.main import run
 from simpletuner.config.describe import bounds
+from simpletuner.config.lenient import allowed_values, plain_type
 from simpletuner.config.option import facts_of
-from simpletuner.config.reading.lenient import allowed_values, plain_type
 from simpletuner.config.run import OPTIONS
 
 DOCUMENT = Path(__file__).parents[1] / "fixtures" / "document"

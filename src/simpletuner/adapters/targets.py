@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simpletuner.config.reading.problems import near
+from simpletuner.config.problems import near
 from simpletuner.config.sections.adapter import AdapterConfig
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.linears import LinearShape

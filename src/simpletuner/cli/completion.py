@@ -12,8 +12,8 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from simpletuner.cli.words import CACHE, CHECK, PLAN, TRAIN, Extras
+from simpletuner.config.lenient import allowed_values, plain_type
 from simpletuner.config.reading.find import BACKENDS, example_names
-from simpletuner.config.reading.lenient import allowed_values, plain_type
 from simpletuner.config.reading.names import bare_name
 from simpletuner.config.run import OPTIONS
 from simpletuner.core.errors import ConfigError

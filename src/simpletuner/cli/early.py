@@ -12,7 +12,7 @@ from simpletuner.adapters.targets import lora_paths, lora_settings
 from simpletuner.assemble.adapter_plan import known_shapes, transformer_config
 from simpletuner.assemble.weights import choose_weights
 from simpletuner.config.load import LoadedRun
-from simpletuner.config.reading.problems import near
+from simpletuner.config.problems import near
 from simpletuner.config.sections.adapter import AdapterConfig
 from simpletuner.core.errors import ConfigError
 from simpletuner.core.linears import LinearShape

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simpletuner.config.lenient import SWITCH_WORDS, plain_type
 from simpletuner.config.reading.find import Selection
-from simpletuner.config.reading.lenient import SWITCH_WORDS, plain_type
 from simpletuner.config.reading.names import bare_name
 from simpletuner.config.run import OPTIONS
 from simpletuner.core.errors import ConfigError

@@ -9,10 +9,10 @@ from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from simpletuner.config.lenient import allowed_values, plain_type
 from simpletuner.config.option import Section, facts_of, spelled
 from simpletuner.config.reading.environment import DIFFERENT_NAMES
 from simpletuner.config.reading.launch import VARIABLES
-from simpletuner.config.reading.lenient import allowed_values, plain_type
 from simpletuner.config.reading.names import OPPOSITES, RENAMED
 from simpletuner.config.run import OPTIONS, Option
 

@@ -18,12 +18,12 @@ from simpletuner.config.files.lycoris_rules import quantised_problems
 from simpletuner.config.files.prompts import LibraryPrompt, read_prompts
 from simpletuner.config.files.webhooks import Webhook, read_webhooks
 from simpletuner.config.option import Section
+from simpletuner.config.problems import raise_all
 from simpletuner.config.reading.environment import substitute
 from simpletuner.config.reading.fill import Source, fill
 from simpletuner.config.reading.find import Found, Selection, find_config, locate
 from simpletuner.config.reading.launch import launch_values
 from simpletuner.config.reading.names import name_options
-from simpletuner.config.reading.problems import raise_all
 from simpletuner.config.reading.read import read_options
 from simpletuner.config.reading.variables import variable_notices
 from simpletuner.config.rules.checkpoints import resume_problems, space_notices

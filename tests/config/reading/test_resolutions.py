@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpletuner.config.reading.resolutions import parse_resolutions, rounded_sizes
+from simpletuner.config.reading.resolutions import LONGEST, parse_resolutions, rounded_sizes
 from simpletuner.core.errors import ConfigError
+from simpletuner.models.catalogue import family_facts
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,8 @@ from simpletuner.core.errors import ConfigError
         ("0.5", ((496, 496),)),
         ("1000x500", ((992, 496),)),
         ("1 x 1", ((16, 16),)),
+        ("3072x16, 3080x64", ((3072, 16), (3072, 64))),
+        ("64, 64x64, 96x64, 65", ((64, 64), (96, 64))),
     ],
 )
 def test_sizes(text: str, sizes: Any) -> None:
@@ -32,6 +35,13 @@ def test_sizes(text: str, sizes: Any) -> None:
 @pytest.mark.parametrize("text", ["", "abc", "1024x", "x1024", "1x2x3", "1024,", "-512", "0", "0x16", "1e3", "512px"])
 def test_no_sizes(text: str) -> None:
     with pytest.raises(ConfigError, match="is no size"):
+        parse_resolutions(text)
+
+
+@pytest.mark.parametrize("text", ["3088x64", "64, 64x100000", "4", "9999999999999"])
+def test_no_edge_is_longer_than_the_model_has_positions_for(text: str) -> None:
+    assert family_facts("omnigen").longest_edge == LONGEST
+    with pytest.raises(ConfigError, match="no edge can be longer than 3072"):
         parse_resolutions(text)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from simpletuner.config.rules.objective import is_rolled_out, laws_asked_for
+from simpletuner.config.rules.objective import is_rolled_out
 from simpletuner.config.sections.rollout import RolloutConfig
-from simpletuner.config.sections.timesteps import FlowConfig, cubic_weights, custom_sigmas
+from simpletuner.config.sections.timesteps import FlowConfig, cubic_weights, custom_sigmas, laws_asked_for
 from simpletuner.core.errors import ConfigError
 
 LAWS: dict[str, object] = {

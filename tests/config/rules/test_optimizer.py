@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from simpletuner.config.rules.optimizer import clipping_threshold, settings_in_force
+from simpletuner.config.rules.optimizer import settings_in_force
 from simpletuner.config.rules.together import scheduler_in_force
-from simpletuner.config.sections.optimizer import OptimizerConfig
+from simpletuner.config.sections.optimizer import OptimizerConfig, clipping_threshold
 from simpletuner.core.errors import ConfigError
 
 

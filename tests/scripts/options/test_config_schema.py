@@ -9,9 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from scripts.options.config_schema import config_schema
+from simpletuner.config.lenient import allowed_values, plain_type
 from simpletuner.config.reading.fill import Source, fill
 from simpletuner.config.reading.find import EXAMPLES
-from simpletuner.config.reading.lenient import allowed_values, plain_type
 from simpletuner.config.run import OPTIONS, SECTIONS
 
 ROOT = Path(__file__).parents[3]

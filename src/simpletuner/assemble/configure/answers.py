@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from simpletuner.assemble.configure.cards import CARDS
-from simpletuner.config.reading.lenient import plain_type
+from simpletuner.config.lenient import plain_type
+from simpletuner.config.problems import near
 from simpletuner.config.reading.names import OPPOSITES, RENAMED, bare_name
 from simpletuner.config.reading.not_here import absent
 from simpletuner.config.reading.other_names import ELSEWHERE, meant
-from simpletuner.config.reading.problems import near
 from simpletuner.config.reading.resolutions import MULTIPLE, parse_resolutions
 from simpletuner.config.rules.together import trackers
 from simpletuner.config.run import OPTIONS

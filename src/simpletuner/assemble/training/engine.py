@@ -16,8 +16,8 @@ from simpletuner.assemble.training.network import build_ema
 from simpletuner.assemble.training.objective import masks_in_use, objective_of
 from simpletuner.config.files.deepspeed import ZeroConfig
 from simpletuner.config.load import LoadedRun
-from simpletuner.config.rules.optimizer import clipping_threshold
 from simpletuner.config.rules.together import scheduler_in_force
+from simpletuner.config.sections.optimizer import clipping_threshold
 from simpletuner.core.events import Notice
 from simpletuner.models.family import TextReader
 from simpletuner.training.batches import BatchMaker

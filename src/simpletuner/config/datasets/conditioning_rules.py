@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from simpletuner.config.datasets.dataset import DatasetConfig
 from simpletuner.config.datasets.surroundings import Surroundings
+from simpletuner.config.lenient import shown
+from simpletuner.config.problems import near
 from simpletuner.config.reading.fill import Source
-from simpletuner.config.reading.lenient import shown
-from simpletuner.config.reading.problems import near
 from simpletuner.core.errors import ConfigError
 
 MASKS = ("mask", "segmentation")

@@ -40,11 +40,11 @@ from simpletuner.config.datasets.text_caches import (
     filters_of,
     read_caches,
 )
+from simpletuner.config.lenient import as_boolean, is_given
+from simpletuner.config.problems import raise_all
 from simpletuner.config.reading.environment import substitute
 from simpletuner.config.reading.fill import Source
-from simpletuner.config.reading.lenient import as_boolean, is_given
 from simpletuner.config.reading.names import is_comment
-from simpletuner.config.reading.problems import raise_all
 from simpletuner.config.reading.read import read_json
 from simpletuner.config.run import DataConfig
 from simpletuner.core.errors import ConfigError

@@ -9,15 +9,14 @@ from typing import Any
 
 from simpletuner.config.datasets.dataset import REFUSED_KEYS, RETIRED_KEYS, UNREAD_KEYS, DatasetConfig
 from simpletuner.config.datasets.surroundings import Surroundings
+from simpletuner.config.lenient import is_given, shown
 from simpletuner.config.option import facts_of
 from simpletuner.config.reading.fill import Source
-from simpletuner.config.reading.lenient import is_given, shown
 from simpletuner.config.reading.names import is_on
 from simpletuner.config.reading.not_here import PAGE
 from simpletuner.config.reading.other_names import ELSEWHERE_IN_DATA, meant
-from simpletuner.config.rules.objective import laws_asked_for
 from simpletuner.config.sections.data import DataConfig
-from simpletuner.config.sections.timesteps import FlowConfig
+from simpletuner.config.sections.timesteps import FlowConfig, laws_asked_for
 from simpletuner.core.errors import ConfigError
 
 _STAGES = ("aspect", "vae", "text", "metadata")

@@ -17,11 +17,11 @@ from simpletuner.config.datasets.blocks import (
     ParquetTable,
 )
 from simpletuner.config.datasets.dataset import DatasetConfig
+from simpletuner.config.lenient import as_number, as_text, is_given, shown
 from simpletuner.config.option import Section
+from simpletuner.config.problems import near
 from simpletuner.config.reading.fill import Source, fill
-from simpletuner.config.reading.lenient import as_number, as_text, is_given, shown
 from simpletuner.config.reading.names import is_comment
-from simpletuner.config.reading.problems import near
 from simpletuner.core.errors import ConfigError
 
 _S = TypeVar("_S", bound=Section)

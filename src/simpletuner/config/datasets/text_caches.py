@@ -9,9 +9,9 @@ from typing import Any
 
 from simpletuner.config.datasets.rules import key_problems, source_of
 from simpletuner.config.datasets.surroundings import Surroundings
+from simpletuner.config.lenient import as_text, is_given, shown
 from simpletuner.config.option import REQUIRED, Section, facts_of, option
 from simpletuner.config.reading.fill import Source, fill
-from simpletuner.config.reading.lenient import as_text, is_given, shown
 from simpletuner.config.reading.names import is_on
 from simpletuner.config.reading.read import read_json, read_text
 from simpletuner.config.sections.data import NO_TEXT_ENCODER

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simpletuner.config.lenient import as_boolean, as_integer, as_number, is_given, shown
+from simpletuner.config.problems import near, raise_all
 from simpletuner.config.reading.fill import Source
 from simpletuner.config.reading.find import Found
 from simpletuner.config.reading.json_options import json_of
-from simpletuner.config.reading.lenient import as_boolean, as_integer, as_number, is_given, shown
 from simpletuner.config.reading.names import is_comment
-from simpletuner.config.reading.problems import near, raise_all
-from simpletuner.config.rules.optimizer import clipping_threshold
 from simpletuner.config.run import RunConfig
+from simpletuner.config.sections.optimizer import clipping_threshold
 from simpletuner.core.errors import ConfigError
 
 KEY = "deepspeed_config"

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
+from simpletuner.config.lenient import is_given, shown
+from simpletuner.config.problems import near
 from simpletuner.config.reading.fill import Source
 from simpletuner.config.reading.find import Found
 from simpletuner.config.reading.json_options import objects_of
-from simpletuner.config.reading.lenient import is_given, shown
 from simpletuner.config.reading.names import is_comment
-from simpletuner.config.reading.problems import near
 from simpletuner.core.errors import ConfigError
 
 KEY = "publishing_config"

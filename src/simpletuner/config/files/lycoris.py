@@ -16,11 +16,11 @@ from simpletuner.config.files.lycoris_rules import (
     combination_problems,
     unread_problems,
 )
+from simpletuner.config.lenient import as_boolean, is_given
 from simpletuner.config.option import REQUIRED, Section, option
+from simpletuner.config.problems import near, raise_all
 from simpletuner.config.reading.fill import Source, fill
-from simpletuner.config.reading.lenient import as_boolean, is_given
 from simpletuner.config.reading.names import is_comment
-from simpletuner.config.reading.problems import near, raise_all
 from simpletuner.config.reading.read import read_object
 from simpletuner.core.errors import ConfigError
 

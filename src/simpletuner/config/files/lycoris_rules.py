@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from simpletuner.config.lenient import as_boolean, is_given
 from simpletuner.config.reading.fill import Source
-from simpletuner.config.reading.lenient import as_boolean, is_given
 from simpletuner.config.reading.names import is_on
 from simpletuner.core.errors import ConfigError
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from simpletuner.config.problems import raise_all
 from simpletuner.config.reading.names import is_comment
-from simpletuner.config.reading.problems import raise_all
 from simpletuner.config.reading.read import read_object
 from simpletuner.core.errors import ConfigError
 

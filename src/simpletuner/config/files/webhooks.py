@@ -12,12 +12,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
+from simpletuner.config.lenient import as_boolean, is_given, shown
+from simpletuner.config.problems import near
 from simpletuner.config.reading.fill import Source
 from simpletuner.config.reading.find import Found
 from simpletuner.config.reading.json_options import objects_of
-from simpletuner.config.reading.lenient import as_boolean, is_given, shown
 from simpletuner.config.reading.names import is_comment
-from simpletuner.config.reading.problems import near
 from simpletuner.core.errors import ConfigError
 
 KEY = "webhook_config"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from simpletuner.config.reading.lenient import as_boolean, as_integer, as_number, is_given, shown
-from simpletuner.config.reading.problems import near
+from simpletuner.config.lenient import as_boolean, as_integer, as_number, is_given, shown
+from simpletuner.config.problems import near
 
 Kind = Literal["number", "whole", "switch", "numbers", "text"]
 Settings = Mapping[str, Kind]

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from simpletuner.config.lenient import allowed_values, convert, is_given, plain_type, shown
 from simpletuner.config.option import EVERY_OPTION, Section, facts_of, spelled
-from simpletuner.config.reading.lenient import allowed_values, convert, is_given, plain_type, shown
-from simpletuner.config.reading.problems import near
+from simpletuner.config.problems import near
 from simpletuner.core.errors import ConfigError
 
 _S = TypeVar("_S", bound=Section)

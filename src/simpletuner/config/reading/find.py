@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from simpletuner.config.problems import near
 from simpletuner.config.reading.environment import with_env_files
-from simpletuner.config.reading.problems import near
 from simpletuner.core.errors import ConfigError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from simpletuner.config.problems import raise_all
 from simpletuner.config.reading.environment import substitute
 from simpletuner.config.reading.fill import Source
 from simpletuner.config.reading.find import Found, locate
-from simpletuner.config.reading.problems import raise_all
 from simpletuner.config.reading.read import read_json
 from simpletuner.core.errors import ConfigError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simpletuner.config.reading.lenient import is_given
+from simpletuner.config.lenient import is_given
 from simpletuner.core.errors import ConfigError
 
 VARIABLES = {

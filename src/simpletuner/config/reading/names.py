@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simpletuner.config.lenient import as_boolean, is_given
 from simpletuner.config.option import EVERY_OPTION
 from simpletuner.config.reading.fill import Source
-from simpletuner.config.reading.lenient import as_boolean, is_given
 from simpletuner.config.reading.not_here import absent, cure
 from simpletuner.config.reading.other_names import ELSEWHERE, meant
 from simpletuner.config.run import OPTIONS

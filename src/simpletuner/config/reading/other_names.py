@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from simpletuner.config.reading.problems import near
+from simpletuner.config.problems import near
 
 # The options of ours, then the words for them elsewhere.
 _OPTIONS = {

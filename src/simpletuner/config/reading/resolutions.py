@@ -7,6 +7,8 @@ import re
 from simpletuner.core.errors import ConfigError
 
 MULTIPLE = 16
+LONGEST = 192 * MULTIPLE
+"""The longest edge that OmniGen has positions for, in pixels."""
 _MEGAPIXELS_BELOW = 16
 _ONE_MEGAPIXEL = 1024
 _SIZE = re.compile(r"(\d+)\s*[x×]\s*(\d+)", re.IGNORECASE)
@@ -16,10 +18,10 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 def parse_resolutions(text: str) -> tuple[tuple[int, int], ...]:
     """``(width, height)`` in pixels of ``"1024x1024, 1280x768, 512"``, rounded to multiples of 16.
 
-    A bare number is an edge in pixels, below 16 megapixels: 1 is 1024x1024, n an edge of n x 1000. Raises
-    ConfigError for anything else.
+    A bare number is an edge in pixels, below 16 megapixels: 1 is 1024x1024, n an edge of n x 1000. A size that comes
+    twice is one. Raises ConfigError for anything else.
     """
-    return tuple(_parse_one(part.strip()) for part in text.split(","))
+    return tuple(dict.fromkeys(_parse_one(part.strip()) for part in text.split(",")))
 
 
 def rounded_sizes(text: str) -> tuple[tuple[str, tuple[int, int]], ...]:
@@ -49,7 +51,11 @@ def _parse_one(part: str) -> tuple[int, int]:
     if width <= 0 or height <= 0:
         cure = "for example 1024x1024, or several: 1024x1024,1280x768"
         raise ConfigError(f"'{part}' is no size", key="validation_resolution", cure=cure)
-    return _rounded(width), _rounded(height)
+    width, height = _rounded(width), _rounded(height)
+    if max(width, height) > LONGEST:
+        reason = f"'{part}' is {width}x{height}, and no edge can be longer than {LONGEST}"
+        raise ConfigError(reason, key="validation_resolution", cure="name a smaller size, for example 1024x1024")
+    return width, height
 
 
 def _edge(number: float) -> int:

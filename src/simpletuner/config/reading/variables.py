@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from simpletuner.config.problems import near
 from simpletuner.config.reading.environment import DIFFERENT_NAMES, EXTRA_ARGUMENTS, is_option, parse_env
 from simpletuner.config.reading.find import Found
 from simpletuner.config.reading.launch import VARIABLES
 from simpletuner.config.reading.not_here import ABSENT_VARIABLES, PAGE
-from simpletuner.config.reading.problems import near
 from simpletuner.config.reading.read import read_text
 from simpletuner.config.reading.scripts import CHECKPOINT_PLACES, OF_UPLOADS
 from simpletuner.config.run import OPTIONS

@@ -9,24 +9,13 @@ from simpletuner.config.option import facts_of
 from simpletuner.config.reading.fill import Source
 from simpletuner.config.run import RunConfig
 from simpletuner.config.sections.rollout import RolloutConfig
-from simpletuner.config.sections.timesteps import FlowConfig, cubic_weights, custom_sigmas
+from simpletuner.config.sections.timesteps import FlowConfig, cubic_weights, custom_sigmas, laws_asked_for
 from simpletuner.core.errors import ConfigError
 
 _BETAS = ("flow_beta_schedule_alpha", "flow_beta_schedule_beta")
 _HUBER = ("huber_c", "huber_schedule")
 _RAMP = tuple(f"scheduled_sampling_{name}" for name in ("start_step", "prob_start", "prob_end", "ramp_shape"))
 _REFLEXFLOW = tuple(f"scheduled_sampling_reflexflow_{name}" for name in ("alpha", "beta1", "beta2"))
-
-
-def laws_asked_for(flow: FlowConfig) -> tuple[str, ...]:
-    """The options that choose how sigma is drawn; none for the logit-normal law, and at most one in a sound file."""
-    asked = {
-        "flow_use_uniform_schedule": flow.flow_use_uniform_schedule,
-        "flow_use_beta_schedule": flow.flow_use_beta_schedule,
-        "flow_cubic_schedule_weights": flow.flow_cubic_schedule_weights is not None,
-        "flow_custom_timesteps": flow.flow_custom_timesteps is not None,
-    }
-    return tuple(name for name, on in asked.items() if on)
 
 
 def is_rolled_out(rollout: RolloutConfig) -> bool:

@@ -77,11 +77,6 @@ def _target(optimizer: str, key: str) -> str:
     return name if settings_of(optimizer).get(name) == wanted else ""
 
 
-def clipping_threshold(config: OptimizerConfig) -> float:
-    """``max_grad_norm``, or 0 (no clipping) for an optimizer whose gradients are left alone (SPEC 9.4)."""
-    return 0.0 if config.optimizer in CLIPS_ITSELF else config.max_grad_norm
-
-
 def optimizer_problems(config: RunConfig, source: Source) -> Iterator[ConfigError]:
     """Contradictions between the options of the weight update."""
     try:

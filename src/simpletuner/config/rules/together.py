@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from simpletuner.config.optimizers.names import SCHEDULE_FREE
 from simpletuner.config.option import LATER, facts_of
+from simpletuner.config.problems import near
 from simpletuner.config.reading.fill import Source
-from simpletuner.config.reading.problems import near
 from simpletuner.config.reading.resolutions import parse_resolutions
 from simpletuner.config.rules.adapter import start_problems
 from simpletuner.config.rules.checkpoints import checkpoint_notices, checkpoint_problems

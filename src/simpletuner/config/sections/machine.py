@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from simpletuner.config.lenient import OBJECT_TOO
 from simpletuner.config.option import Section, option
-from simpletuner.config.reading.lenient import OBJECT_TOO
 
 LOOPBACK = "127.0.0.1"
 

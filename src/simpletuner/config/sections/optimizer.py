@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from simpletuner.config.optimizers.names import REFUSED, OptimizerName
+from simpletuner.config.lenient import OBJECT_TOO
+from simpletuner.config.optimizers.names import CLIPS_ITSELF, REFUSED, OptimizerName
 from simpletuner.config.option import Section, option
-from simpletuner.config.reading.lenient import OBJECT_TOO
 
 _COSINE = {"cosine_with_warmup": "cosine"}
 
@@ -91,3 +91,8 @@ class EmaConfig(Section):
     """Until this step the average is a plain copy."""
     ema_validation: Literal["none", "ema_only", "comparison"] = option("comparison", reads=("validation",))
     """Which weights draw validation pictures: live ones, averaged ones, or both side by side."""
+
+
+def clipping_threshold(config: OptimizerConfig) -> float:
+    """``max_grad_norm``, or 0 (no clipping) for an optimizer whose gradients are left alone (SPEC 9.4)."""
+    return 0.0 if config.optimizer in CLIPS_ITSELF else config.max_grad_norm

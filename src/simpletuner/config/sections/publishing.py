@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import SecretStr
 
+from simpletuner.config.lenient import LINES, OBJECT_TOO
 from simpletuner.config.option import Section, option
-from simpletuner.config.reading.lenient import LINES, OBJECT_TOO
 
 _READ = ("assemble",)
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import SecretStr
 
+from simpletuner.config.lenient import OBJECT_TOO
 from simpletuner.config.option import REQUIRED, Section, option
-from simpletuner.config.reading.lenient import OBJECT_TOO
 
 
 class CheckpointConfig(Section):

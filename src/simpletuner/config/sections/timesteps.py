@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from simpletuner.config.lenient import as_number, shown
 from simpletuner.config.option import Section, option
-from simpletuner.config.reading.lenient import as_number, shown
 
 _FIXED = "OmniGen's flow is fixed, no schedule shift applies"
 _NO_LIST = "a flow has no list of timesteps to lean towards: use flow_cubic_schedule_weights"
@@ -75,3 +75,14 @@ _TIMESTEPS = 1000
 def _numbers(text: str) -> tuple[float, ...]:
     """The numbers of a comma list or a JSON array."""
     return tuple(as_number(word) for word in text.strip().strip("[]").split(",") if word.strip())
+
+
+def laws_asked_for(flow: FlowConfig) -> tuple[str, ...]:
+    """The options that choose how sigma is drawn; none for the logit-normal law, and at most one in a sound file."""
+    asked = {
+        "flow_use_uniform_schedule": flow.flow_use_uniform_schedule,
+        "flow_use_beta_schedule": flow.flow_use_beta_schedule,
+        "flow_cubic_schedule_weights": flow.flow_cubic_schedule_weights is not None,
+        "flow_custom_timesteps": flow.flow_custom_timesteps is not None,
+    }
+    return tuple(name for name, on in asked.items() if on)

@@ -8,8 +8,8 @@ from typing import Any
 
 from simpletuner.config.datasets.dataset import DatasetConfig
 from simpletuner.config.option import spelled
-from simpletuner.config.rules.optimizer import clipping_threshold
 from simpletuner.config.rules.together import scheduler_in_force
+from simpletuner.config.sections.optimizer import clipping_threshold
 from simpletuner.observe.publish.facts import Facts
 
 _METRICS = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpletuner.config.reading.lenient import (
+from simpletuner.config.lenient import (
     allowed_values,
     as_boolean,
     as_integer,

@@ -27,6 +27,20 @@ def test_it_is_a_program(loading: Loading, kind: str, base: Base) -> None:
     assert (HUB.source in found) is bool(base.source)
 
 
+@pytest.mark.parametrize("commit", ["0123456789" * 4, None])
+def test_the_base_is_loaded_at_the_commit_that_was_trained_over(loading: Loading, commit: str | None) -> None:
+    code = sample_code(Facts("fox/x", Base("fox/base", commit=commit), loading(), 4, 1))
+    (call,) = (
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "OmniGenPipeline.from_pretrained"
+    )
+    assert ast.literal_eval(call.args[0]) == "fox/base"
+    given = {str(keyword.arg): ast.unparse(keyword.value) for keyword in call.keywords}
+    told = {} if commit is None else {"revision": repr(commit)}
+    assert given == {**told, "torch_dtype": "torch.bfloat16"}
+
+
 def test_the_command_is_what_a_shell_takes(loading: Loading) -> None:
     made = loading(validation_prompt="it's a fox", validation_resolution="64", validation_lycoris_strength="1.5")
     text = command(Facts("fox/x", Base("fox/base"), made, 4, 1, pictures=(ShownPicture("a", "b"),)))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 
-from simpletuner.observe.publish.facts import Facts
+from simpletuner.observe.publish.facts import Base, Facts
 
 _PIPELINE = """\
 import torch
 from diffusers import OmniGenPipeline
 {imports}
 
-pipeline = OmniGenPipeline.from_pretrained({base}, torch_dtype=torch.bfloat16)
+pipeline = OmniGenPipeline.from_pretrained({base})
 """
+_FORMAT = "torch_dtype=torch.bfloat16"
 _FETCH = "file = hf_hub_download({repository!r}, 'pytorch_lora_weights.safetensors')\n"
 _LYCORIS = """\
 network, _ = create_lycoris_from_weights(1.0, file, pipeline.transformer)
@@ -73,7 +74,7 @@ def sample_code(facts: Facts) -> str:
     """A whole program for diffusers."""
     shown = facts.shown
     imports = _IMPORTS[facts.kind] if facts.base.source else f"{_IMPORTS[facts.kind]}\n{_TINY}"
-    head = _PIPELINE.format(base=repr(facts.base.source) if facts.base.source else "TINY_FOLDER", imports=imports)
+    head = _PIPELINE.format(base=_base(facts.base), imports=imports)
     draw = _DRAW.format(
         prompt=shown.prompt,
         width=shown.size[0],
@@ -83,6 +84,13 @@ def sample_code(facts: Facts) -> str:
         seed=shown.seed,
     )
     return f"{'import json' if facts.kind == 'lora' else ''}\n{head}\n{loading(facts)}\n{draw}".lstrip()
+
+
+def _base(base: Base) -> str:
+    """The arguments that name the model, at the commit that was trained over where that is known."""
+    if base.commit is None:
+        return f"{repr(base.source) if base.source else 'TINY_FOLDER'}, {_FORMAT}"
+    return f"\n    {base.source!r},\n    revision={base.commit!r},\n    {_FORMAT},\n"
 
 
 def command(facts: Facts) -> str:

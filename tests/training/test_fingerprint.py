@@ -34,6 +34,15 @@ def test_keys_that_one_of_them_lacks() -> None:
     assert [str(one) for one in found] == ["a.c was not set, is null", "gone was [1, 2], is not set"]
 
 
+def test_a_block_that_one_of_them_lacks_is_one_line() -> None:
+    added = changed(datasets={**SAVED["datasets"], "more": {"crop": True, "repeats": 0}})
+    assert [str(one) for one in differences(SAVED, added)] == ["datasets.more was not set, is set"]
+    assert [str(one) for one in differences(added, SAVED)] == ["datasets.more was set, is not set"]
+    with pytest.raises(DataError, match=r"datasets\.more was not set"):
+        require_same_run(Path("c"), SAVED, Identity(added, may_change_batch=True))
+    assert differences({"x": {"b": {}}}, {"x": {}}) != ()
+
+
 def test_lists_of_blocks_are_told_by_place() -> None:
     found = differences({"d": [{"x": 1}, {"x": 2}]}, {"d": [{"x": 1}, {"x": 3}, {"x": 4}]})
     assert [str(one) for one in found] == ["d[1].x was 2, is 3", "d[2].x was not set, is 4"]

@@ -13,7 +13,7 @@ from simpletuner.core.errors import DataError
 BATCH = frozenset(("train_batch_size", "gradient_accumulation_steps", "pictures_per_update"))
 """Settings, by the last part of their path, that make a batch."""
 _SHOWN = 60
-_ABSENT = "not set"
+_ABSENT, _PRESENT = "not set", "set"
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,15 @@ class Identity:
 
     ``fixed`` are those without which a resumed run would not be the same run; ``settings`` may change and are told.
     ``may_change_batch`` lets a resume change the batch (SPEC 6.5). ``young`` names those that older
-    checkpoints say nothing of.
+    checkpoints say nothing of; ``commits`` are kept for the next start, and not compared: those of the repositories of
+    the hub that pictures are looked at with, by repository.
     """
 
     fixed: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     may_change_batch: bool = False
     young: frozenset[str] = frozenset()
+    commits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,10 @@ class Difference:
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """Every setting that differs, by its dotted path; one that only one of them has counts."""
-    was, is_now = dict(_flat(saved, "")), dict(_flat(now, ""))
+    """Every setting that differs, by its dotted path; one that only one of them has counts, and so does a block of
+    settings, as one: a data set that was added.
+    """
+    was, is_now = dict(_flat(_against(saved, now), "")), dict(_flat(_against(now, saved), ""))
     return tuple(
         Difference(path, was.get(path, _ABSENT), is_now.get(path, _ABSENT))
         for path in sorted({*was, *is_now})
@@ -77,9 +81,26 @@ def require_same_run(folder: Path, saved: Mapping[str, Any], identity: Identity)
     raise DataError(reason, file=folder, key="resume_from_checkpoint", cure=cure)
 
 
+class _Block:
+    """Stands for a block of settings that the other side has nothing of."""
+
+
+def _against(value: Any, other: Any) -> Any:
+    """``value`` with a :class:`_Block` for each block that ``other`` lacks."""
+    if not isinstance(value, Mapping) or not isinstance(other, Mapping):
+        return value
+    return {key: _against(item, other[key]) if key in other else _folded(item) for key, item in value.items()}
+
+
+def _folded(item: Any) -> Any:
+    return _Block() if isinstance(item, Mapping) and item else item
+
+
 def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Every single value below ``value`` by its dotted path; lists of plain values are one."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, _Block):
+        yield path, _PRESENT
+    elif isinstance(value, Mapping) and value:
         for key in value:
             yield from _flat(value[key], f"{path}.{key}" if path else str(key))
     elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):

@@ -14,6 +14,7 @@ import pytest
 from simpletuner.assemble.stopping import Phase, StopAction, Stopping
 from simpletuner.core.errors import Interrupted, SimpletunerError, Terminated
 from simpletuner.core.events import Event, Notice, StageProgress
+from simpletuner.core.foot import Foot
 from simpletuner.core.progress import Progress
 from simpletuner.training.parallel.replicas import Replicas
 
@@ -62,6 +63,15 @@ def test_what_is_said_at_once_is_what_the_run_is_doing(stopping: Stopping, capfd
     stopping.phase = Phase.TRAINING
     send(signal.SIGTERM)
     assert capfd.readouterr().err == "\nfinishing this step, then saving; once more ends at once\n"
+
+
+def test_a_terminal_that_draws_bars_is_told_through_its_foot(capfd: pytest.CaptureFixture[str]) -> None:
+    foot = Foot()
+    with Stopping(foot).listening():
+        foot.shown = True
+        send(signal.SIGTERM)
+    assert foot.text == "ending; once more ends at once"
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

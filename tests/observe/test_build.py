@@ -8,11 +8,11 @@ import pytest
 
 from simpletuner.core.errors import ConfigError, DataError
 from simpletuner.core.events import Notice, RunEnded, RunStarted, StepDone
-from simpletuner.observe.build import build_listeners
+from simpletuner.observe.build import Terminal, build_listeners
 
 
 def short_run(report_to: list[str], out: Path) -> None:
-    emit = build_listeners(report_to, out, "logs", 0, interactive=False)
+    emit = build_listeners(report_to, out, "logs", 0, terminal=Terminal(interactive=False))
     emit(RunStarted("my run", out, 0, 1, 1))
     emit(StepDone(1, 1, 1, 0.5, 1e-4, 0.1, 1))
     emit(RunEnded(1, "completed", 1.0))
@@ -58,7 +58,7 @@ def test_the_smoothed_loss_goes_on_where_it_was(tmp_path: Path, capsys: pytest.C
     losses = {1: 8.0, 2: 1.0, 3: math.nan, 4: 3.0}
 
     def lines(first: int, last: int, *, interactive: bool) -> str:
-        emit = build_listeners([], tmp_path, "logs", first, interactive=interactive)
+        emit = build_listeners([], tmp_path, "logs", first, terminal=Terminal(interactive=interactive))
         emit(RunStarted("my run", tmp_path, first, 4, 1))
         for number in range(first + 1, last + 1):
             emit(StepDone(number, 1, 4, losses[number], 1e-4, 0.1, 1))
@@ -84,7 +84,7 @@ def test_more_listeners_hear_what_the_others_hear(tmp_path: Path) -> None:
         def close(self) -> None:
             heard.append("closed")
 
-    emit = build_listeners([], tmp_path, "logs", 0, more=[Ear()], interactive=False)
+    emit = build_listeners([], tmp_path, "logs", 0, more=[Ear()], terminal=Terminal(interactive=False))
     emit(Notice("told"))
     emit.close()
     assert heard == [Notice("told"), "closed"]

@@ -19,6 +19,7 @@ from simpletuner.core.events import (
     StageProgress,
     StepDone,
 )
+from simpletuner.core.foot import Foot
 from simpletuner.observe.console import LiveConsole, PlainConsole
 
 OUT = Path("output/models")
@@ -157,3 +158,31 @@ def test_a_stage_that_ended_leaves_the_screen() -> None:
         screen.print(console.picture())
     assert capture.get().strip() == ""
     assert "caching latents: 2 done in 0:00:00" in stream.getvalue()
+
+
+def test_the_answer_to_a_signal_stands_below_the_bars_and_stays() -> None:
+    foot, stream = Foot(), io.StringIO()
+    screen = Console(file=stream, width=80, height=30, force_terminal=True, color_system=None, highlight=False)
+    console = LiveConsole(screen, Clock(), foot=foot)
+    assert not foot.shown
+    console.hear(started())
+    assert foot.shown
+    foot.text = "finishing this step"
+    with screen.capture() as capture:
+        screen.print(console.picture())
+    assert capture.get().splitlines()[-1].strip() == "finishing this step"
+    console.hear(RunEnded(5, "interrupted", 2.0))
+    assert not foot.shown
+    last = stream.getvalue().rpartition("finishing this step")
+    assert last[1]
+    assert "interrupted: 5 steps" in last[2]
+
+
+def test_the_last_row_leaves_room_for_what_the_terminal_echoes_of_ctrl_c() -> None:
+    console, _, stream = live(80)
+    console.hear(started())
+    console.hear(step(5))
+    console.close()
+    last = stream.getvalue().rstrip("\n\x1b[?25h").rpartition("\n")[2]
+    assert "smoothed loss" in last
+    assert cell_len(last) < 78

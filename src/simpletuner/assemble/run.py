@@ -29,8 +29,9 @@ from simpletuner.core.checkpoints import Checkpoint, written_result
 from simpletuner.core.endings import OnError
 from simpletuner.core.errors import Interrupted, SimpletunerError, Terminated
 from simpletuner.core.events import CheckpointSaved, Emit, Event, RunEnded, RunStarted, StepDone
+from simpletuner.core.foot import Foot
 from simpletuner.core.stages import told_stage
-from simpletuner.observe.build import build_console, build_listeners, tracker_listeners
+from simpletuner.observe.build import Terminal, build_console, build_listeners, tracker_listeners
 from simpletuner.observe.fan_out import FanOut, Listener
 from simpletuner.observe.trackers.installed import require_trackers
 from simpletuner.observe.webhook.listener import webhook_listeners
@@ -75,13 +76,15 @@ def _run(loaded: LoadedRun, processes: Processes, chosen: Checkpoint | None, *, 
     """The run itself, told to the listeners of the first process."""
     report, first_step = loaded.config.report, chosen.step if chosen else 0
     output_dir = Path(report.output_dir)
-    listeners = FanOut([])
+    listeners, foot = FanOut([]), Foot()
     if processes.is_first:
         names = trackers(report.report_to)
         more = [*tracker_listeners(loaded, first_step), *_more_listeners(loaded)]
-        listeners = build_listeners(names, output_dir, report.logging_dir, first_step, more=more)
+        listeners = build_listeners(
+            names, output_dir, report.logging_dir, first_step, more=more, terminal=Terminal(foot=foot)
+        )
     heard = _Heard(listeners, first_step)
-    stopping = Stopping()
+    stopping = Stopping(foot)
     with closing(listeners), OnError(heard.failed):
         with stopping.listening(), mishaps_named(loaded.config):
             stage = set_stage(loaded, saved_seed(chosen), heard, processes)

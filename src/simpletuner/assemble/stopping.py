@@ -11,6 +11,7 @@ from types import FrameType
 
 from simpletuner.core.errors import Interrupted, SimpletunerError, Terminated
 from simpletuner.core.events import Emit, Event, StageProgress
+from simpletuner.core.foot import Foot
 from simpletuner.core.progress import Progress
 from simpletuner.training.parallel.base import Parallel
 
@@ -48,7 +49,9 @@ class Stopping:
     only end where all of them do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, foot: Foot | None = None) -> None:
+        """The answer to a signal goes to ``foot`` while a terminal shows it."""
+        self._foot = foot or Foot()
         self.phase = Phase.PREPARING
         self.together = False
         self._heard: int | None = None
@@ -114,8 +117,10 @@ class Stopping:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         del frame
         self._heard = number
-        # A plain write is all that is safe in a signal handler: the console may be in the middle of a line.
-        os.write(2, f"\n{self.phase.answer}; once more ends at once\n".encode())
+        self._foot.text = f"{self.phase.answer}; once more ends at once"
+        if not self._foot.shown:
+            # A plain write is all that is safe in a signal handler: the console may be in the middle of a line.
+            os.write(2, f"\n{self._foot.text}\n".encode())
         for ending in _SIGNALS:
             signal.signal(ending, signal.SIG_DFL)
         if self._anywhere:

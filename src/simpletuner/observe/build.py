@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.console import Console
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.rules.together import TRACKERS, trackers
 from simpletuner.core.errors import ConfigError, DataError
+from simpletuner.core.foot import Foot
 from simpletuner.observe.console import LiveConsole, PlainConsole
 from simpletuner.observe.fan_out import FanOut, Listener
 from simpletuner.observe.metrics_file import MetricsFile
@@ -31,6 +32,14 @@ from simpletuner.observe.trackers.setup import Setup
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Terminal:
+    """Where the console writes: ``interactive`` None asks the terminal; what ``foot`` says stands below its bars."""
+
+    interactive: bool | None = None
+    foot: Foot | None = None
+
+
 def build_listeners(
     report_to: Sequence[str],
     output_dir: Path,
@@ -38,11 +47,11 @@ def build_listeners(
     first_step: int,
     *,
     more: Sequence[Listener] = (),
-    interactive: bool | None = None,
+    terminal: Terminal | None = None,
 ) -> FanOut:
     """Metrics file, TensorBoard if ``report_to`` names it, ``more`` and the console; on the main process only.
 
-    ``first_step`` is the step resumed from, 0 for a fresh run. ``interactive`` None asks the terminal. Raises
+    ``first_step`` is the step resumed from, 0 for a fresh run. Raises
     ``ConfigError`` for an unknown tracker and ``DataError`` when metrics.jsonl cannot be written.
     """
     for name in report_to:
@@ -53,7 +62,7 @@ def build_listeners(
     listeners: list[Listener] = [metrics]
     if {"tensorboard", "all"} & set(report_to):
         listeners += _tensorboard(output_dir / logging_dir, first_step)
-    console = build_console(interactive=interactive, loss=metrics.loss)
+    console = build_console(terminal, metrics.loss)
     return FanOut([*listeners, *more, console])
 
 
@@ -101,16 +110,17 @@ def _processes(loaded: LoadedRun, names: Sequence[str]) -> list[Listener]:
     return [TrackerProcess(setup, loaded.environ) for setup in made]
 
 
-def build_console(*, interactive: bool | None = None, loss: Smoothed = NOTHING) -> LiveConsole | PlainConsole:
+def build_console(terminal: Terminal | None = None, loss: Smoothed = NOTHING) -> LiveConsole | PlainConsole:
     """Bars on a terminal, plain lines elsewhere; also for commands that report no metrics.
 
     ``loss`` is the smoothed loss that a run goes on from.
     """
-    console = Console(highlight=False)
+    console, terminal = Console(highlight=False), terminal or Terminal()
+    interactive = terminal.interactive
     if interactive is None:
         # The bars are drawn with characters that only Unicode terminals have.
         interactive = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
-    return LiveConsole(console, loss=loss) if interactive else PlainConsole(sys.stdout, loss=loss)
+    return LiveConsole(console, loss=loss, foot=terminal.foot) if interactive else PlainConsole(sys.stdout, loss=loss)
 
 
 def _metrics_file(path: Path, first_step: int) -> MetricsFile:

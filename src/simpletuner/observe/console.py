@@ -9,9 +9,6 @@ from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.padding import Padding
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from simpletuner.core.events import (
@@ -25,6 +22,8 @@ from simpletuner.core.events import (
     StageProgress,
     StepDone,
 )
+from simpletuner.core.foot import Foot
+from simpletuner.observe.bars import facts_row, stage_row, training_row
 from simpletuner.observe.progress import (
     NOTHING,
     Smoothed,
@@ -41,7 +40,6 @@ from simpletuner.observe.progress import (
 
 _LINE_SECONDS = 10.0
 _LINE_SHARE = 0.05
-_WIDE = 72
 
 Clock = Callable[[], float]
 
@@ -49,9 +47,12 @@ Clock = Callable[[], float]
 class LiveConsole:
     """Bars at the foot of a terminal, one for training and one a running stage; everything else scrolls above."""
 
-    def __init__(self, console: Console, clock: Clock = time.monotonic, loss: Smoothed = NOTHING) -> None:
-        """``loss`` is that of the updates before this run."""
+    def __init__(
+        self, console: Console, clock: Clock = time.monotonic, loss: Smoothed = NOTHING, foot: Foot | None = None
+    ) -> None:
+        """``loss`` is that of the updates before this run; what ``foot`` says stands below the bars."""
         self._console = console
+        self._foot = foot or Foot()
         self._clock = clock
         self._loss = loss
         self._training: Training | None = None
@@ -75,15 +76,18 @@ class LiveConsole:
 
     def close(self) -> None:
         """Leave the bars as they are and give the cursor back."""
+        self._foot.shown = False
         self._live.stop()
 
     def picture(self) -> RenderableType:
         """The bars as they stand; called by the refresh thread, so it reads whole frozen values only."""
         now = self._clock()
         width = self._console.width
-        rows = [_stage_row(stage, now, width) for stage in tuple(self._stages.values())]
+        rows = [stage_row(stage, now, width) for stage in tuple(self._stages.values())]
         if self._training:
-            rows += [_training_row(self._training, now, width), _facts_row(self._training)]
+            rows += [training_row(self._training, now, width), facts_row(self._training)]
+        if self._foot.text:
+            rows.append(Text(self._foot.text, style="yellow"))
         return Group(*rows)
 
     def _start(self, event: RunStarted) -> None:
@@ -92,17 +96,21 @@ class LiveConsole:
         for line in event.lines:
             self._print(f"  {line}")
         self._training = Training.at_start(event, self._clock(), self._loss)
-        self._live.start()
+        self._show()
 
     def _stage(self, event: StageProgress) -> None:
         stage = Stage.after(event, self._stages.get(event.stage), self._clock())
         if not stage.is_over:
             self._stages[event.stage] = stage
-            self._live.start()
+            self._show()
         elif self._stages.pop(event.stage, None) and not self._training:
             # Else the bar that is over stands under every line until the next refresh.
             self._live.refresh()
             self._print(_stage_over(stage, self._clock()), "dim")
+
+    def _show(self) -> None:
+        self._live.start()
+        self._foot.shown = True
 
     def _end(self, event: RunEnded) -> None:
         self._stages.clear()
@@ -218,32 +226,3 @@ def _line(event: Notice | CheckpointSaved | ImagesRendered | Evaluated, folder: 
 
 def _stage_over(stage: Stage, now: float) -> str:
     return f"{stage.label}: {stage.total} done in {duration(now - stage.began)}"
-
-
-def _training_row(training: Training, now: float, width: int) -> RenderableType:
-    elapsed, left = duration(now - training.began), duration(training.seconds_left)
-    times = f"elapsed {elapsed}  ETA {left}" if width >= _WIDE else f"ETA {left}"
-    return _bar_row("training", training.step, training.max_steps, times, width)
-
-
-def _stage_row(stage: Stage, now: float, width: int) -> RenderableType:
-    elapsed = duration(now - stage.began)
-    times = f"elapsed {elapsed}" if width >= _WIDE else elapsed
-    return _bar_row(printable(stage.label), stage.done, stage.total, times, width)
-
-
-def _facts_row(training: Training) -> RenderableType:
-    return Padding(Text("  ".join(training.facts()), no_wrap=True, overflow="ellipsis", style="dim"), (0, 0, 0, 2))
-
-
-def _bar_row(label: str, done: int, total: int, times: str, width: int) -> RenderableType:
-    # The bar takes what is left of the width; the label gives way before the numbers do.
-    row = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    row.add_column(no_wrap=True, max_width=max(8, width // 3))
-    row.add_column(ratio=1)
-    for _ in range(3):
-        row.add_column(no_wrap=True, justify="right")
-    row.add_row(
-        Text(label, overflow="ellipsis"), ProgressBar(total, done), f"{done}/{total}", percent(done, total), times
-    )
-    return row

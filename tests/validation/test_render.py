@@ -103,6 +103,12 @@ def test_noise_has_the_pictures_shape_and_depends_on_the_seed() -> None:
     assert starting_noise(FAMILY, 64, 128, 1).shape == (1, 4, 16, 8)
     assert torch.equal(starting_noise(FAMILY, 64, 64, 1), starting_noise(FAMILY, 64, 64, 1))
     assert not torch.equal(starting_noise(FAMILY, 64, 64, 1), starting_noise(FAMILY, 64, 64, 2))
+    # What torch takes as it is stays so; it refuses the others.
+    for seed in (-1, -(1 << 63), (1 << 64) - 1):
+        torchs = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(starting_noise(FAMILY, 64, 64, seed), torchs)
+    assert torch.equal(starting_noise(FAMILY, 64, 64, (1 << 64) + 7), starting_noise(FAMILY, 64, 64, 7))
+    assert starting_noise(FAMILY, 64, 64, -(1 << 63) - 1).isfinite().all()
 
 
 def test_pixels_become_levels() -> None:

@@ -55,10 +55,18 @@ class Studio:
 
 
 def starting_noise(family: ModelFamily, width: int, height: int, seed: int) -> Tensor:
-    """The noise (1, C, h, w) that a picture grows from, drawn on the CPU so that every device sees the same."""
+    """The noise (1, C, h, w) that a picture grows from, drawn on the CPU so that every device sees the same.
+
+    Any whole number is a seed.
+    """
     cells = (height // family.latents.downsample, width // family.latents.downsample)
     shape = (1, family.latents.channels, *cells)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(_in_64_bits(seed)))
+
+
+def _in_64_bits(seed: int) -> int:
+    """What torch takes as it is stays so."""
+    return seed if -(1 << 63) <= seed < 1 << 64 else seed % (1 << 64)
 
 
 def render(

@@ -46,6 +46,15 @@ def test_a_picture_brings_its_model(tmp_path: Path) -> None:
         (["--prompt", "x", "--resolution", "wide"], "'wide' is no size"),
         (["--prompt", "x", "--steps", "0"], "Invalid value for '--steps'"),
         (["--like", "nothing.png"], "nothing.png: --like: does not exist"),
+        (["--prompt", "x", "--guidance", "nan"], "'nan' is not a finite number"),
+        (["--prompt", "x", "--strength", "inf"], "'inf' is not a finite number"),
+        (["--prompt", "x", "--resolution", "4000x64"], "no edge can be longer than 3072"),
+        (["--like", "x.png", "--seed", "5"], "--seed: is not read by --like"),
+        (["--like", "x.png", "--prompt", "a fox"], "--prompt: is not read by --like"),
+        (["--like", "x.png", "--probe", "tokens"], "--probe: is not read by --like"),
+        (["--probe", "tokens", "--steps", "5"], "--steps: is not read by --probe tokens"),
+        (["--probe", "buckets", "--count", "2"], "--count: is not read by --probe buckets"),
+        (["--probe", "artifacts", "--prompt", "x"], "--prompt: is not read by --probe artifacts"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_loaded(
@@ -53,6 +62,13 @@ def test_mistakes_are_told_before_anything_is_loaded(
 ) -> None:
     assert run(["generate", *WORDS, *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_file_is_no_folder_for_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("x")
+    for output in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert run(["generate", "--model", "tiny", "--prompt", "x", "--output", str(output)]) == 2
+        assert f"{tmp_path / 'file'}: --output: is a file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["generate", "export"])

@@ -24,7 +24,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ask(probe: str, *words: str) -> int:
-    return run(["generate", "--model", "tiny", "--probe", probe, "--output", "out", "--resolution", "64x64", *words])
+    size = [] if probe == "artifacts" else ["--resolution", "64x64"]
+    return run(["generate", "--model", "tiny", "--probe", probe, "--output", "out", *size, *words])
 
 
 def answer(folder: Path, probe: str) -> dict[str, object]:

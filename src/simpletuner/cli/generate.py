@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from simpletuner.assemble.commands.arguments import GenerateArguments
 from simpletuner.cli.base import adapter_file, find_base, require_file
+from simpletuner.cli.number import Number
 from simpletuner.config.reading.resolutions import parse_resolutions
 from simpletuner.config.sections.validation import ValidationConfig
 from simpletuner.core.errors import ConfigError
@@ -20,6 +22,16 @@ _PATH = click.Path(path_type=Path)
 _PROBES = ("tokens", "buckets", "artifacts")
 _USUAL = ValidationConfig()
 _SHOWN: dict[str, Any] = {"show_default": True}
+# What each way of asking reads, beside the model, the adapter and the folder for the answer.
+_READ: Mapping[str, frozenset[str]] = {
+    "like": frozenset({"like", "images"}),
+    "probe tokens": frozenset({"probe", "prompts", "resolution", "seed", "count", "strength"}),
+    "probe buckets": frozenset(
+        {"probe", "prompts", "resolution", "seed", "steps", "guidance", "negative", "strength", "images"}
+    ),
+    "probe artifacts": frozenset({"probe", "images"}),
+}
+_FOR_ALL = frozenset({"model", "adapter", "output"})
 
 
 @click.command("simpletuner generate", context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,11 +44,11 @@ _SHOWN: dict[str, Any] = {"show_default": True}
 @click.option("--like", type=_PATH, help="Make this picture again, to the pixel: everything is taken from it.")
 @click.option("--resolution", default=_USUAL.validation_resolution, help="For example 1024x1024,1280x768.", **_SHOWN)
 @click.option("--steps", type=click.IntRange(1), default=_USUAL.validation_num_inference_steps, **_SHOWN)
-@click.option("--guidance", type=click.FloatRange(0), default=_USUAL.validation_guidance, **_SHOWN)
-@click.option("--image-guidance", type=click.FloatRange(0), default=_USUAL.validation_image_guidance, **_SHOWN)
+@click.option("--guidance", type=Number(0), default=_USUAL.validation_guidance, **_SHOWN)
+@click.option("--image-guidance", type=Number(0), default=_USUAL.validation_image_guidance, **_SHOWN)
 @click.option("--seed", type=int, default=0, **_SHOWN)
 @click.option("--count", type=click.IntRange(1), default=1, help="Pictures of each, with the next seeds.", **_SHOWN)
-@click.option("--strength", type=float, default=_USUAL.validation_lycoris_strength, help="Of the adapter.", **_SHOWN)
+@click.option("--strength", type=Number(), default=_USUAL.validation_lycoris_strength, help="Of the adapter.", **_SHOWN)
 @click.option("--negative-prompt", "negative", help="What to guide away from; else the model's own.")
 @click.option("--image", "images", type=_PATH, multiple=True, help="An input picture; may be given several times.")
 @click.option(
@@ -45,11 +57,14 @@ _SHOWN: dict[str, Any] = {"show_default": True}
     help="Ask the weights instead: how much each token of a prompt counts, how well each shape of picture is known, or "
     "what the VAE loses. The last two take pictures or folders with --image.",
 )
-def _command(**words: Any) -> GenerateArguments:
+@click.pass_context
+def _command(context: click.Context, /, **words: Any) -> GenerateArguments:
     """Draw pictures with a base model and an adapter, with the sampler and the defaults of validation.
 
     What drew a picture is written inside it; --like reads it back.
     """
+    _require_read(context, words)
+    _require_folder(words["output"])
     if words["adapter"] is not None:
         words["adapter"] = adapter_file(words["adapter"])
     if words["like"] is not None:
@@ -81,12 +96,28 @@ def _pictures(named: Path) -> Iterator[Path]:
     yield from found
 
 
+def _require_read(context: click.Context, words: Mapping[str, Any]) -> None:
+    """Refuse words that the picture of --like, or the question of --probe, would not heed."""
+    asked = "like" if words["like"] is not None else f"probe {words['probe']}"
+    if asked not in _READ:
+        return
+    for option in context.command.params:
+        is_given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if is_given and option.name not in _READ[asked] | _FOR_ALL:
+            raise ConfigError(f"is not read by --{asked}", key=option.opts[0], cure="remove one of the two")
+
+
+def _require_folder(output: Path) -> None:
+    """Refuse a file in the place of a folder."""
+    there = next((path for path in (output, *output.parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        raise ConfigError("is a file", file=there, key="--output", cure="name a folder; it is made where there is none")
+
+
 def _require_subject(words: Mapping[str, Any]) -> None:
-    """Refuse a probe that would look at nothing, or would not heed a word."""
+    """Refuse a probe that would look at nothing."""
     if words["probe"] == "artifacts" and not words["images"]:
         raise ConfigError("is missing", key="--image", cure="name pictures, or a folder with some, for the VAE to lose")
-    if words["probe"] == "tokens" and words["images"]:
-        raise ConfigError("is not read by --probe tokens", key="--image", cure="remove it, or --probe buckets")
 
 
 def _model_of(like: Path, named: str | None) -> str | None:

@@ -11,6 +11,7 @@ import click
 from simpletuner.assemble.commands.arguments import ExportArguments
 from simpletuner.cli.base import adapter_file, find_base
 from simpletuner.cli.help import EXPORT_HELP
+from simpletuner.cli.number import Number
 
 _PATH = click.Path(path_type=Path)
 
@@ -27,7 +28,7 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="Names of layers: diffusers', or the official package's (qkv_proj); for comfyui, kohya and merged.",
 )
-@click.option("--strength", type=float, default=1.0, show_default=True, help="Of the adapter in a merged model.")
+@click.option("--strength", type=Number(), default=1.0, show_default=True, help="Of the adapter in a merged model.")
 @click.option(
     "--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True, help="Of a merged model."
 )

@@ -90,9 +90,25 @@ def _require_free(arguments: ExportArguments) -> None:
         raise ConfigError("must be a .safetensors file", file=arguments.output, key="--output", cure=cure)
     if arguments.to == "merged" and is_file:
         raise ConfigError("must be a folder: it holds a whole model", file=arguments.output, key="--output")
+    _require_read_words(arguments)
+    if arguments.adapter.resolve().is_relative_to(arguments.output.resolve()):
+        cure = "choose a name of its own"
+        raise ConfigError(
+            "would be replaced, and the adapter with it", file=arguments.output, key="--output", cure=cure
+        )
+
+
+def _require_read_words(arguments: ExportArguments) -> None:
+    """Refuse words that this format would not heed."""
     if arguments.to != "merged" and arguments.strength != 1.0:
         cure = "set the strength in the viewer"
         raise ConfigError("only a merged model has a strength", key="--strength", cure=cure)
+    if arguments.to != "merged" and arguments.dtype != "fp32":
+        reason = "only a merged model is rounded: an adapter keeps the numbers that its file has"
+        raise ConfigError(reason, key="--dtype", cure="remove it")
+    if arguments.to == "diffusers" and arguments.layout != "diffusers":
+        reason, cure = "--format diffusers has diffusers' names", "remove it, or --format comfyui, kohya or merged"
+        raise ConfigError(reason, key="--layout", cure=cure)
 
 
 def _read(arguments: ExportArguments) -> _Case:

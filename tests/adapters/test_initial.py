@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from simpletuner.adapters.initial import (
     AdapterFile,
     first_step,
+    lora_of,
     lycoris_of,
     read_adapter_file,
     read_average,
@@ -23,6 +25,7 @@ from simpletuner.adapters.initial import (
 )
 from simpletuner.adapters.lycoris.adapter import LycorisAdapter, attach_lycoris
 from simpletuner.adapters.lycoris.settled import places
+from simpletuner.adapters.targets import LoraSettings
 from simpletuner.core.errors import ConfigError
 from tests.adapters.lycoris.test_adapter import ALIASES, METHODS, name_of, plain, rows, train
 from tests.models.omnigen.tiny_model import random_omnigen
@@ -84,6 +87,60 @@ def test_a_file_of_lycoris_alone_with_its_own_prefix(tmp_path: Path, monkeypatch
     ours, adapter, _ = begun(path)
     assert torch.allclose(ours.layers[1].self_attn.to_k(rows(0)), model.layers[1].self_attn.to_k(rows(0)), atol=1e-5)
     assert all(name.startswith("lora_unet_layers_") for name in adapter.tensors())
+
+
+def renamed(path: Path, rename: Callable[[str], str]) -> None:
+    """The file under another program's names, with the metadata it had."""
+    file = read_adapter_file(path)
+    save_file({rename(name): tensor for name, tensor in file.tensors.items()}, path, dict(file.metadata) or None)
+
+
+def as_kohya(name: str) -> str:
+    return name.replace("lycoris_", "lora_unet_", 1)
+
+
+def as_comfyui(name: str) -> str:
+    layer, _, own = name.removeprefix("lycoris_").partition(".")
+    path = next(path for path in PATHS if path.replace(".", "_") == layer)
+    return f"diffusion_model.{path}.{own}"
+
+
+@pytest.mark.parametrize("changes", METHODS, ids=name_of)
+@pytest.mark.parametrize("said", [True, False])
+@pytest.mark.parametrize("rename", [as_kohya, as_comfyui])
+def test_a_file_under_a_viewers_names(
+    tmp_path: Path, changes: dict[str, Any], rename: Callable[[str], str], *, said: bool
+) -> None:
+    path, answers = trained(tmp_path, said=said, **changes)
+    renamed(path, rename)
+    model, adapter, _ = begun(path)
+    assert torch.allclose(model.layers[0].self_attn.to_q(rows(0)), answers, atol=1e-4)
+    assert len(adapter.layers) == 8
+
+
+LORA_B = "layers.0.self_attn.to_q.lora_B.weight"
+LORA_A = "layers.0.self_attn.to_q.lora_A.weight"
+
+
+@pytest.mark.parametrize("before", ["transformer.", "base_model.model.", "diffusion_model."])
+def test_a_standard_lora_under_another_programs_names(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "adapter_model.safetensors"
+    save_file({before + LORA_A: torch.ones(4, 64), before + LORA_B: torch.ones(64, 4)}, path)
+    (tmp_path / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 6, "peft_type": "LORA"}')
+    file = read_adapter_file(path)
+    assert set(file.tensors) == {f"transformer.{LORA_A}", f"transformer.{LORA_B}"}
+    settings, _ = lora_of(file, LoraSettings(rank=16, alpha=16))
+    assert settings == LoraSettings(4, 6.0, 0.0, ("layers.0.self_attn.to_q",))
+
+
+@pytest.mark.parametrize("uneven", [{"alpha_pattern": {"to_q": 8}}, {"use_rslora": True}])
+def test_a_standard_lora_whose_layers_differ_in_strength_is_refused(tmp_path: Path, uneven: dict[str, Any]) -> None:
+    path = tmp_path / "adapter_model.safetensors"
+    save_file({f"base_model.model.{LORA_A}": torch.ones(4, 64)}, path)
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 4, "lora_alpha": 6, **uneven}))
+    with pytest.raises(ConfigError, match=f"differ in strength .{next(iter(uneven))}") as caught:
+        lora_of(read_adapter_file(path), LoraSettings(rank=16, alpha=16))
+    assert (caught.value.file, caught.value.key) == (path, "init_lora")
 
 
 def test_settings_of_training_are_the_users_own(tmp_path: Path) -> None:

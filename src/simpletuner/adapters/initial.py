@@ -12,14 +12,26 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from simpletuner.adapters.base import Adapter, difference
-from simpletuner.adapters.lycoris.geometry import StoredLayer, match_layers, stored_settings
+from simpletuner.adapters.lycoris.geometry import StoredLayer, match_layers, prefixed, stored_settings
 from simpletuner.adapters.targets import LoraSettings
 from simpletuner.config.files.lycoris import LycorisConfig, parse_lycoris
+from simpletuner.config.reading.read import read_object
 from simpletuner.core.errors import ConfigError, DataError
 
 _KEY = "init_lora"
 _STEP = "global_step"
 _DOWN = ".lora_A.weight"
+# What comes before a layer's dotted path in files of diffusers, of PEFT and of trainers that write for ComfyUI.
+_COMPONENT = "transformer."
+_COMFYUI = "diffusion_model."
+# Modules in LyCORIS's, whose tensors have two dots.
+_MODULES = frozenset("lora_up lora_mid lora_down a1 a2 b1 b2 bm q_layer p_layer".split())
+_BEFORE = (_COMPONENT, "base_model.model.", _COMFYUI)
+# PEFT keeps what its tensors do not say in a file of this name beside them.
+_PEFTS_OWN = "adapter_config.json"
+_DESCRIBED = "lora_adapter_metadata"
+# With these, alpha / rank is not the strength of every layer.
+_UNEVEN = ("alpha_pattern", "rank_pattern", "use_rslora")
 _UNSAFE = "is no .safetensors file: other formats can run code when read"
 # How an adapter is trained, not what it is: these are the user's own, whatever the file was trained with.
 _OF_TRAINING = (
@@ -30,7 +42,11 @@ _OF_TRAINING = (
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """What a safetensors file of adapter weights holds. ``kind`` is told by its names: PEFT's or LyCORIS's."""
+    """What a safetensors file of adapter weights holds. ``kind`` is told by its names: PEFT's or LyCORIS's.
+
+    Names with dotted paths are as diffusers writes them (``transformer.<path>.lora_A.weight``) or, where LyCORIS's
+    tensors have them, as LyCORIS does.
+    """
 
     path: Path
     tensors: Mapping[str, Tensor]
@@ -46,8 +62,34 @@ def read_adapter_file(path: Path) -> AdapterFile:
         cure = f"name {inside}" if inside.is_file() else "name a .safetensors file"
         raise ConfigError(f"'{path.name}' {told}", file=path, key=_KEY, cure=cure)
     tensors, metadata = _read(path, _KEY)
-    standard = any(".lora_A." in name for name in tensors)
-    return AdapterFile(path, tensors, "standard" if standard else "lycoris", metadata)
+    if not any(".lora_A." in name for name in tensors):
+        return AdapterFile(path, {_flat(name): tensor for name, tensor in tensors.items()}, "lycoris", metadata)
+    named = {f"{_COMPONENT}{_path(name)}": tensor for name, tensor in tensors.items()}
+    return AdapterFile(path, named, "standard", _pefts_own(path) | metadata)
+
+
+def _path(name: str) -> str:
+    """A dotted name without what comes before the layer's path; as it is when nothing does."""
+    before = next((before for before in _BEFORE if name.startswith(before)), "")
+    return name.removeprefix(before)
+
+
+def _flat(name: str) -> str:
+    """LyCORIS's name of a tensor: one dot before its own part, ``lokr_w1`` or ``lora_down.weight``."""
+    if not name.startswith(_COMFYUI):
+        return name
+    *layer, last = _path(name).split(".")
+    own = f"{layer.pop()}.{last}" if layer and layer[-1] in _MODULES else last
+    return f"lycoris_{'_'.join(layer)}.{own}"
+
+
+def _pefts_own(path: Path) -> dict[str, str]:
+    """The LoraConfig of PEFT beside ``path``, in the convention of diffusers; nothing when there is none."""
+    beside = path.with_name(_PEFTS_OWN)
+    if not beside.is_file():
+        return {}
+    said = {f"{_COMPONENT}{key}": value for key, value in read_object(beside).items()}
+    return {_DESCRIBED: json.dumps(said)}
 
 
 def _read(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -94,10 +136,9 @@ def lycoris_of(file: AdapterFile, own: LycorisConfig, paths: Collection[str]) ->
         cure = "use lora_type=standard, or a file of LyCORIS"
         raise ConfigError("holds a standard LoRA (PEFT), and lora_type is lycoris", file=file.path, key=_KEY, cure=cure)
     try:
-        prefix, found = match_layers(_stored(file.tensors), dict.fromkeys(paths))
-        made = _said(file) or stored_settings(
-            {found[name]: layer for name, layer in _stored(file.tensors).items()}, prefix
-        )
+        stored = stored_layers(file.tensors)
+        prefix, found = match_layers(stored, dict.fromkeys(paths))
+        made = _said(file, prefix) or stored_settings({found[name]: layer for name, layer in stored.items()}, prefix)
     except ConfigError as error:
         raise ConfigError(error.reason, file=file.path, key=_KEY, cure=error.cure) from None
     kept = {key: value for key, value in made.items() if key not in _OF_TRAINING or key == "multiplier"}
@@ -122,7 +163,7 @@ def lora_of(file: AdapterFile, own: LoraSettings) -> tuple[LoraSettings, tuple[s
         )
     rank = next(iter(ranks.values()))
     paths = tuple(name.removeprefix("transformer.").removesuffix(_DOWN) for name in sorted(ranks))
-    alpha = _alpha(file)
+    alpha = described_alpha(file)
     if alpha is None:
         alpha = own.alpha / own.rank * rank
     made = LoraSettings(rank, alpha, own.dropout, paths)
@@ -130,25 +171,40 @@ def lora_of(file: AdapterFile, own: LoraSettings) -> tuple[LoraSettings, tuple[s
     return made, (told,)
 
 
-def _alpha(file: AdapterFile) -> float | None:
-    """What the LoraConfig in the metadata says, as diffusers writes it."""
+def described_alpha(file: AdapterFile, key: str = _KEY) -> float | None:
+    """What the LoraConfig in the metadata of a standard LoRA says, as diffusers writes it; None when none is there.
+
+    Raises ConfigError, naming the option ``key``, when alpha / rank is not the strength of every layer.
+    """
     try:
-        described = json.loads(file.metadata.get("lora_adapter_metadata", "{}"))
-        return float(described["transformer.lora_alpha"])
+        described = dict(json.loads(file.metadata.get(_DESCRIBED, "{}")))
+    except (ValueError, TypeError):
+        return None
+    if uneven := [name for name in _UNEVEN if described.get(f"{_COMPONENT}{name}")]:
+        reason = f"its layers differ in strength ({', '.join(uneven)}), which a standard LoRA here does not"
+        cure = "use the file that it was made from, or one of LyCORIS"
+        raise ConfigError(reason, file=file.path, key=key, cure=cure)
+    try:
+        return float(described[f"{_COMPONENT}lora_alpha"])
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def _said(file: AdapterFile) -> dict[str, Any] | None:
-    """The settings in the metadata, when this version can read them."""
+def _said(file: AdapterFile, prefix: str) -> dict[str, Any] | None:
+    """The settings in the metadata, when this version can read them; the prefix is that of the file's names.
+
+    A program that names the tensors anew leaves the metadata as they were.
+    """
     try:
         content = json.loads(file.metadata.get("lycoris_config", ""))
-        return dict(parse_lycoris(content, file.path).raw)
+        said = dict(parse_lycoris(content, file.path).raw)
     except (ValueError, TypeError, AttributeError, ConfigError):
         return None
+    return prefixed(said, prefix)
 
 
-def _stored(tensors: Mapping[str, Tensor]) -> dict[str, StoredLayer]:
+def stored_layers(tensors: Mapping[str, Tensor]) -> dict[str, StoredLayer]:
+    """LyCORIS's ``tensors`` by the names of their layers."""
     layers: dict[str, StoredLayer] = {}
     for full, tensor in tensors.items():
         layer, _, name = full.partition(".")

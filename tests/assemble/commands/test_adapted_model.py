@@ -37,6 +37,16 @@ def test_the_values_of_a_file_are_taken_in_their_own_format(
         assert model.config.raw == json.loads(file.metadata["lycoris_config"])
 
 
+def test_a_file_under_kohyas_names_is_laid_by_its_settings(tmp_path: Path) -> None:
+    path = adapter_file(tmp_path, {"algo": "tlora", "linear_dim": 4, "tlora_min_rank": 2})
+    file = read_adapter(path)
+    theirs = {name.replace("lycoris_", "lora_unet_", 1): value for name, value in file.tensors.items()}
+    save_file(theirs, path, dict(file.metadata))
+    model = put_on(path)
+    assert digest_of(model.tensors()) == digest_of(theirs)
+    assert model.config.tlora_min_rank == 2
+
+
 def test_one_changed_bit_has_another_digest(tmp_path: Path) -> None:
     tensors = load_file(adapter_file(tmp_path, LOKR))
     name = next(name for name in tensors if name.endswith("lokr_w2"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
 
-from simpletuner.adapters.initial import AdapterFile
+from simpletuner.adapters.initial import AdapterFile, described_alpha
 from simpletuner.adapters.lycoris.geometry import StoredLayer, match_layers
 from simpletuner.core.errors import ConfigError
 
@@ -52,15 +51,15 @@ def method_of(leaves: Mapping[str, Tensor]) -> str:
 
 def stored_alpha(file: AdapterFile) -> float:
     """The alpha of a standard LoRA. Raises ConfigError when its metadata do not say it: the scale would be a guess."""
-    try:
-        return float(json.loads(file.metadata[DESCRIBED])[f"{_COMPONENT}lora_alpha"])
-    except (KeyError, ValueError, TypeError):
+    alpha = described_alpha(file, "--adapter")
+    if alpha is None:
         raise ConfigError(
             f"its metadata lack the configuration ({DESCRIBED}): alpha, and with it the strength, is unknown",
             file=file.path,
             key="--adapter",
             cure="use the file as simpletuner wrote it",
-        ) from None
+        )
+    return alpha
 
 
 def _standard(file: AdapterFile, paths: Collection[str]) -> Layers:

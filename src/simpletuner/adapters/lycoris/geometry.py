@@ -42,6 +42,14 @@ def match_layers(names: Mapping[str, StoredLayer], paths: Mapping[str, Any]) -> 
     return prefix, found
 
 
+def prefixed(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The ``settings`` of a LyCORIS file for a network whose names begin with ``prefix``."""
+    preset = settings.get("apply_preset", {})
+    if preset.get("lora_prefix", "lycoris") == prefix:
+        return dict(settings)
+    return {**settings, "apply_preset": {**preset, "lora_prefix": prefix}}
+
+
 def stored_settings(layers: Mapping[str, StoredLayer], prefix: str) -> dict[str, Any]:
     """The content of the LyCORIS file that makes a network of these layers, by path. Raises ConfigError.
 

@@ -12,8 +12,9 @@ from torch import nn
 
 from simpletuner.adapters.base import Adapter
 from simpletuner.adapters.export.layers import stored_alpha
-from simpletuner.adapters.initial import AdapterFile, lora_of, lycoris_of, read_adapter_file
+from simpletuner.adapters.initial import AdapterFile, lora_of, lycoris_of, read_adapter_file, stored_layers
 from simpletuner.adapters.lycoris.adapter import attach_lycoris
+from simpletuner.adapters.lycoris.geometry import match_layers, prefixed
 from simpletuner.adapters.lycoris.settled import places
 from simpletuner.adapters.peft import attach_lora
 from simpletuner.adapters.targets import LoraSettings
@@ -65,17 +66,22 @@ def _standard(family: ModelFamily, denoiser: nn.Module, file: AdapterFile) -> Ad
 
 
 def _lycoris(family: ModelFamily, denoiser: nn.Module, file: AdapterFile) -> Adapter:
-    config = _described(file) or _from_shapes(file, [place.path for place in places(denoiser)])
+    paths = [place.path for place in places(denoiser)]
+    config = _described(file, paths) or _from_shapes(file, paths)
     return attach_lycoris(denoiser, config, family.facts.class_aliases, 0)
 
 
-def _described(file: AdapterFile) -> LycorisConfig | None:
-    """The settings in the metadata, all of them: the numbers are then those of the run, to the bit."""
+def _described(file: AdapterFile, paths: Collection[str]) -> LycorisConfig | None:
+    """The settings in the metadata, all of them: the numbers are then those of the run, to the bit.
+
+    But for the prefix: a program that names the tensors anew leaves the metadata as they were.
+    """
     try:
         content = json.loads(file.metadata["lycoris_config"])
     except (KeyError, ValueError):
         return None
-    return parse_lycoris(content, file.path)
+    prefix, _ = match_layers(stored_layers(file.tensors), dict.fromkeys(paths))
+    return parse_lycoris(prefixed(parse_lycoris(content, file.path).raw, prefix), file.path)
 
 
 def _from_shapes(file: AdapterFile, paths: Collection[str]) -> LycorisConfig:

@@ -104,6 +104,18 @@ def test_a_rolling_one_of_the_last_step_becomes_the_ordinary_one(tmp_path: Path)
     assert problem_with(tmp_path / "checkpoint-6") is None
 
 
+def test_after_an_update_that_was_left_out_no_older_one_goes(tmp_path: Path) -> None:
+    """Weights may be ruined and finite: then no update succeeds, and what was saved before is all that is good."""
+    saving = action(tmp_path, [], intervals=Intervals(steps=1))
+    progress = train(saving, 2)
+    for step in (3, 4, 5):
+        progress = progress.leaving_out(step).advanced(epoch_ended=False)
+        saving.after_update(progress, epoch_ended=False)
+    assert present(tmp_path) == [f"checkpoint-{step}" for step in range(1, 6)]
+    saving.after_update(progress.advanced(epoch_ended=False), epoch_ended=False)
+    assert present(tmp_path) == ["checkpoint-5", "checkpoint-6"]
+
+
 def test_where_the_rolling_one_cannot_become_the_ordinary_one_that_is_written(tmp_path: Path) -> None:
     """An ordinary one of this step may be left from a run that went on from another checkpoint."""
     saving = action(tmp_path, [])

@@ -70,7 +70,7 @@ class CheckpointAction:
         """
         if progress.step in (self.saved_step, self.refused_step):
             return
-        if self.rolled_step != progress.step or not self._promoted(progress.step):
+        if self.rolled_step != progress.step or not self._promoted(progress):
             self._write(progress, is_rolling=False)
         self.saved_step = progress.step
 
@@ -78,19 +78,19 @@ class CheckpointAction:
     def _writes(self) -> bool:
         return self.saver.parallel.is_first
 
-    def _promoted(self, step: int) -> bool:
-        """Whether the rolling checkpoint of ``step`` is the ordinary one now: the first process sees to it.
+    def _promoted(self, progress: Progress) -> bool:
+        """Whether the rolling checkpoint of this step is the ordinary one now: the first process sees to it.
 
         Nothing is exchanged after the attempt: who has heard of a refusal does not come to it.
         """
-        parallel = self.saver.parallel
+        parallel, step = self.saver.parallel, progress.step
         if not parallel.any(self._writes and may_promote(self.output_dir, step)):
             return False
         with self._refusals_kept(step), parallel.together():
             if self._writes:
                 _promote(self.output_dir, step)
         if self._writes:
-            self._prune()
+            self._prune(progress)
         return True
 
     def _write(self, progress: Progress, *, is_rolling: bool) -> None:
@@ -103,9 +103,12 @@ class CheckpointAction:
                 path = self.output_dir / checkpoint_name(progress.step, is_rolling=is_rolling)
                 self.emit(CheckpointSaved(progress.step, path))
         if self._writes:
-            self._prune()
+            self._prune(progress)
 
-    def _prune(self) -> None:
+    def _prune(self, progress: Progress) -> None:
+        if progress.step in progress.skipped:
+            # Nothing has been learned since the loss was no number: the older ones may be the last good ones.
+            return
         prune(self.output_dir, self.limits, lambda told: self.emit(Notice(told, level="warning")))
 
     @contextmanager

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from simpletuner.adapters.lycoris.adapter import attach_lycoris
+from simpletuner.config.files.lycoris import parse_lycoris
 from simpletuner.core.batch import Latents
 from simpletuner.core.errors import NonFiniteError, OutOfMemory
 from simpletuner.core.samples import Update, Use
@@ -20,7 +23,7 @@ from simpletuner.models.omnigen.family import OmniGen
 from simpletuner.training.ema import Ema, EmaSettings
 from simpletuner.training.health import HurtError
 from simpletuner.training.model import TrainedModel
-from simpletuner.training.update import Engine, apply_update
+from simpletuner.training.update import Clipping, Engine, apply_update
 from tests.models.omnigen.tiny_model import random_omnigen
 from tests.training.test_loop import SAMPLES, engine, latents, weights
 
@@ -214,6 +217,23 @@ def test_an_update_that_spoils_a_weight_is_noticed_before_the_average_sees_it() 
     assert caught.value.files == ("d/a", "d/b", "d/c", "d/d")
     assert made.ema is not None
     assert all(torch.equal(made.ema.shadow[name], kept[name]) for name in kept)
+
+
+@pytest.mark.parametrize("method", ["value", "norm"])
+@pytest.mark.parametrize("algo", ["lokr", "ia3"])
+def test_a_pass_whose_adapter_dropped_out_whole_moves_nothing(algo: str, method: str) -> None:
+    preset = {"target_name": [r"layers\.0\.self_attn\.to_q"]}
+    content = {"algo": algo, "multiplier": 1, "linear_dim": 4, "linear_alpha": 4, "module_dropout": 0.5}
+    denoiser = random_omnigen(num_layers=1).requires_grad_(requires_grad=False)
+    adapter = attach_lycoris(denoiser, parse_lycoris({**content, "apply_preset": preset}, Path("a.json")), {}, 0)
+    made = over(TrainedModel(OmniGen(), denoiser, adapter), replace(engine(), clipping=Clipping(method, 0.01)))
+    moved = []
+    for step, update in enumerate(UPDATES * 3, 1):
+        before = weights(made)
+        loss = apply_update(made, update, step).loss
+        assert loss > 0
+        moved.append(not torch.equal(weights(made), before))
+    assert set(moved) == {True, False}
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])

@@ -62,9 +62,9 @@ def _held(parameters: Sequence[Trained]) -> list[Tensor]:
 
 def clip(parameters: Sequence[Trained], method: str, threshold: float, size: GradientSize) -> None:
     """Limit gradients in place: each entry to +-threshold (``value``) or the total norm (``norm``). 0 is no limit."""
-    if threshold <= 0:
-        return
     grads = _held(parameters)
+    if threshold <= 0 or not grads:
+        return
     if method == "value":
         torch._foreach_clamp_min_(grads, -threshold)  # what clip_grad_value_ itself calls
         torch._foreach_clamp_max_(grads, threshold)

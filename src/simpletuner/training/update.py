@@ -199,7 +199,10 @@ def _attempt(engine: Engine, update: Update, step: int, passes: Sequence[tuple[B
 
 def _micro_batch(engine: Engine, models: Models, batch: Batch, weight: float) -> RowTerms:
     terms = row_terms(models, batch, engine.parallel.device, engine.objective)
-    engine.parallel.backward(terms.loss.sum() * weight)
+    loss = terms.loss.sum() * weight
+    # An adapter's module_dropout may have left all of it out of this pass.
+    if loss.requires_grad:
+        engine.parallel.backward(loss)
     return terms.detach()
 
 

@@ -255,6 +255,9 @@ def test_missing_files_say_where_they_were_looked_for(project: Any) -> None:
     assert "lycoris_config: there is no file 'config/lycoris_config.json'" in str(caught.value)
     assert f"tried {project.config.parent}/config/lycoris_config.json" in str(caught.value)
     assert f"tried {project.lycoris}" in str(caught.value)
+    assert caught.value.file == project.config
+    with pytest.raises(ConfigError, match=r"^command line: lycoris_config: there is no file 'mine\.json'"):
+        project.load(lycoris_config="mine.json")
 
 
 def test_full_training_reads_no_lycoris_file(project: Any) -> None:

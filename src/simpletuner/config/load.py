@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,7 @@ def load_run(selection: Selection, overrides: Mapping[str, str], cwd: Path, envi
     """
     found = find_config(selection, cwd, environ)
     given = _gather(found, overrides)
+    found = replace(found, origins=given.source.origins)
     config = _build(given)
     dataloader_file, more = _dataloader_file(config, given.source, found, cwd)
     dataloader = read_datasets(Surroundings(dataloader_file, config, cwd, found.environ))

@@ -71,6 +71,13 @@ def test_a_given_file_is_taken_and_named(tmp_path: Path) -> None:
     assert (found.name, found.backend) == ("dogs", "toml")
     with pytest.raises(ConfigError, match=r"absent\.json: config: there is no such file"):
         find_config(Selection(config_file=Path("absent.json")), tmp_path, {})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        ConfigError, match=r"empty: config: holds no config\.json and no config\.toml and no config\.env"
+    ):
+        find_config(Selection(config_file=Path("empty")), tmp_path, {})
+    with pytest.raises(ConfigError, match=r"cats: config: holds no config\.toml\n"):
+        find_config(Selection(config_file=Path("cats"), backend="toml"), tmp_path, {})
     with pytest.raises(ConfigError, match="its name tells no format"):
         find_config(Selection(config_file=write(tmp_path / "notes.txt")), tmp_path, {})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simpletuner.config.problems import near
@@ -32,7 +32,7 @@ class Found:
     """A configuration: its file (None when all options stand on the command line), format, name and folder.
 
     ``environ`` is the environment with the variables of the ``config.env`` files; ``unread`` are those beside it that
-    belong to no choice of this configuration.
+    belong to no choice of this configuration. ``origins`` says where options stand that are not in the file.
     """
 
     file: Path | None
@@ -41,6 +41,7 @@ class Found:
     folder: Path
     environ: Mapping[str, str]
     unread: tuple[Path, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def example_names() -> tuple[str, ...]:
@@ -157,7 +158,7 @@ def _cure(name: str) -> str:
 def _given_file(given: Path, backend: str | None, cwd: Path, environ: Mapping[str, str]) -> Found:
     file = cwd / _expand(str(given), environ)
     if file.is_dir():
-        return _search((file,), file.name, backend, environ)
+        return _search((_require_config(file, backend),), file.name, backend, environ)
     if not file.is_file():
         raise ConfigError("there is no such file", file=file, key="config", cure="check the path given with --config")
     kind = backend or file.suffix.lstrip(".").lower()
@@ -165,6 +166,14 @@ def _given_file(given: Path, backend: str | None, cwd: Path, environ: Mapping[st
         raise ConfigError("its name tells no format", file=file, cure="name it .json, .toml or .env")
     name = file.stem if file.stem != "config" else file.parent.name
     return Found(file, kind, name, file.parent, environ)
+
+
+def _require_config(folder: Path, backend: str | None) -> Path:
+    names = [f"config.{kind}" for kind in (BACKENDS if backend is None else (backend,))]
+    if not any((folder / name).is_file() for name in names):
+        cure = "name a folder that holds one, or the file itself"
+        raise ConfigError(f"holds no {' and no '.join(names)}", file=folder, key="config", cure=cure)
+    return folder
 
 
 def _config_path(given: str, name: str, cwd: Path, environ: Mapping[str, str]) -> Found:
@@ -195,4 +204,5 @@ def locate(given: str, key: str, found: Found, cwd: Path) -> Path:
             return place
     tried = "".join(f"\n  tried {place}" for place in places)
     reason = f"there is no file '{given}'{tried}"
-    raise ConfigError(reason, file=found.file or "command line", key=key, cure="write the file, or correct the path")
+    where = found.origins.get(key) or found.file or "command line"
+    raise ConfigError(reason, file=where, key=key, cure="write the file, or correct the path")

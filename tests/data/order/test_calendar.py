@@ -37,6 +37,13 @@ DATASETS = st.builds(
 )
 
 
+def test_an_epoch_that_no_memory_holds_is_refused() -> None:
+    assert Calendar([dataset("a", 5, repeats=19_999_999)], 1)
+    with pytest.raises(ConfigError, match=r'data set "b" has 5,000,000,000,005 updates an epoch, more than') as error:
+        Calendar([dataset("a", 5), dataset("b", 5, repeats=10**12)], 1)
+    assert (error.value.key, error.value.cure) == ("repeats", "set fewer repeats")
+
+
 @given(DATASETS, st.sampled_from(["auto-weighting", "uniform"]))
 def test_counting_agrees_with_planning(datasets: list[PlannedDataset], sampling: Any) -> None:
     calendar, step = Calendar(datasets, 1, sampling), 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simpletuner.core.errors import ConfigError
 from simpletuner.data.order.plan import EpochPlan, PlannedDataset, plan_epoch, uses_in
 from simpletuner.data.order.race import (
     Entrant,
@@ -17,6 +18,8 @@ from simpletuner.data.order.race import (
     next_step_boundary,
     nobody,
 )
+
+_MOST_UPDATES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,13 @@ class Calendar:
 
 
 def _entrants(datasets: Sequence[PlannedDataset]) -> tuple[Entrant, ...]:
-    return tuple(dataset.entrant for dataset in datasets)
+    """Raises ConfigError for a data set whose epoch is too long to be held in memory."""
+    entrants = tuple(dataset.entrant for dataset in datasets)
+    for entrant in entrants:
+        if entrant.updates > _MOST_UPDATES:
+            reason = f'data set "{entrant.id}" has {entrant.updates:,} updates an epoch, more than {_MOST_UPDATES:,}'
+            raise ConfigError(reason, key="repeats", cure="set fewer repeats")
+    return entrants
 
 
 def _may_meet(entrant: Entrant, stretch: Stretch) -> bool:

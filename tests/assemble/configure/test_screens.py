@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -49,6 +50,14 @@ def test_what_became_of_the_pictures() -> None:
     assert "and 2 smaller" in told
     assert "2 pictures, the most 1.7 times: d.png" in told
     assert max(map(len, told.splitlines())) <= 78
+
+
+def test_pictures_left_out_for_one_kind_of_reason_are_counted_together() -> None:
+    dropped = [Dropped(f"{name}.png", f"its caption file is missing: {name}.txt", "write it") for name in "abc"]
+    report = replace(REPORT, dropped=(*dropped, Dropped("d.png", "below the least: 8x8", "-")))
+    told = text(screens.looked_at([report]))
+    assert "a.png and 2 more: its caption file is missing" in told
+    assert "d.png: below the least: 8x8" in told
 
 
 def test_sizes_are_not_told_before_they_are_asked_for() -> None:

@@ -72,8 +72,8 @@ def test_a_text_file_can_be_one_caption() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (None, "a.b.txt is missing"),
-        (b" \r\n\n", "a.b.txt is empty"),
+        (None, "its caption file is missing: a.b.txt"),
+        (b" \r\n\n", "its caption file is empty: a.b.txt"),
         ("\u3000\t\u00a0".encode(), "empty"),
         (b"", "empty"),
         (b"\xef\xbb\xbf", "empty"),

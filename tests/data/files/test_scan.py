@@ -261,8 +261,8 @@ def test_captions_from_text_files(folder: Path, pictures: Any, heard: Any) -> No
     (folder / "b.txt").write_text("\n")
     scanned = scanned_of(folder, heard, captions=CaptionSpec("textfile"))
     assert list(scanned.table.captions) == [("first", "second")]
-    assert "b.txt is empty" in reasons(scanned)["b.jpg"]
-    assert "c.txt is missing" in reasons(scanned)["c.png"]
+    assert "is empty: b.txt" in reasons(scanned)["b.jpg"]
+    assert "is missing: c.txt" in reasons(scanned)["c.png"]
 
 
 def test_two_pictures_of_one_stem_are_two_samples(folder: Path, pictures: Any, heard: Any) -> None:

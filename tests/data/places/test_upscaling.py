@@ -25,6 +25,11 @@ def test_nothing_is_enlarged() -> None:
     assert upscaling(arranged()) == Upscaling()
 
 
+@pytest.mark.parametrize(("factor", "shown"), [(1.0, "1"), (1.74, "1.7"), (9.96, "10"), (128, "128"), (1280, "1,280")])
+def test_a_factor_for_a_person(factor: float, shown: str) -> None:
+    assert Upscaling(factor=factor).shown == shown
+
+
 def test_the_worst_is_named() -> None:
     found = upscaling(arranged((512, 512), (256, 256), (500, 500), (128, 128), (128, 128), crop=True))
     assert found == Upscaling(count=4, strong=3, factor=4.0, file="003.png")

@@ -70,16 +70,18 @@ def _sizes(report: DatasetReport) -> Iterator[tuple[str, str]]:
     if len(buckets) > _BUCKETS:
         yield "", f"and {len(buckets) - _BUCKETS} smaller"
     if report.upscaled.count:
-        worst = f"the most {report.upscaled.factor:.2g} times"
+        worst = f"the most {report.upscaled.shown} times"
         yield "enlarged", f"{plural(report.upscaled.count, 'picture')}, {worst}: {report.upscaled.file}"
 
 
 def _left_out(dropped: Sequence[Dropped]) -> Iterator[tuple[str, str]]:
-    reasons = Counter(item.reason for item in dropped)
-    example = {item.reason: item.file for item in reversed(dropped)}
+    # A reason begins with what is common to many pictures.
+    reasons = Counter(item.reason.partition(":")[0] for item in dropped)
+    example = {item.reason.partition(":")[0]: item for item in reversed(dropped)}
     for number, (reason, count) in enumerate(reasons.most_common(_REASONS)):
-        more = f" and {count - 1} more" if count > 1 else ""
-        yield ("" if number else "left out"), f"{example[reason]}{more}: {reason}"
+        first = example[reason]
+        told = f"{first.file} and {count - 1} more: {reason}" if count > 1 else f"{first.file}: {first.reason}"
+        yield ("" if number else "left out"), told
     if len(reasons) > _REASONS:
         yield "", f"and for {len(reasons) - _REASONS} other reasons"
 
@@ -112,7 +114,7 @@ def _more(name: str, answers: Answers, facts: Facts) -> str:
     if name == "card" and not facts.machine.kind:
         return "  (none is found here)"
     if name == "pictures" and facts.folder:
-        return f"  ({facts.pictures:,} pictures)"
+        return f"  ({plural(facts.pictures, 'picture')})"
     flavour = CARDS[answers.card].flavour
     if name == "factor":
         return f"  ({size_text(lokr_values(*answers.factors, flavour))})"

@@ -107,7 +107,7 @@ def _enlarged(report: DatasetReport) -> list[str]:
         return []
     return [
         f"{plural(found.strong, 'picture')} enlarged more than {STRONG:g} times, the most {found.file} "
-        f"({found.factor:.2g} times): the blur is learned with them; use larger pictures, lower resolution, or leave "
+        f"({found.shown} times): the blur is learned with them; use larger pictures, lower resolution, or leave "
         "them out with minimum_image_size or max_upscale_threshold"
     ]
 

@@ -157,19 +157,19 @@ def _from_text(path: str, spec: CaptionSpec, text: bytes | None) -> tuple[str, .
     name = text_path(path).rpartition("/")[2]
     if text is None:
         return Refusal(
-            f"its caption file {name} is missing", 'write it, or use another caption_strategy, such as "filename"'
+            f"its caption file is missing: {name}", 'write it, or use another caption_strategy, such as "filename"'
         )
     if len(text) > LONGEST_TEXT:
-        return Refusal(f"its caption file {name} is larger than 1 MiB", "keep only the caption in it")
+        return Refusal(f"its caption file is larger than 1 MiB: {name}", "keep only the caption in it")
     try:
         whole = _decode(text)
     except UnicodeDecodeError as error:
-        return Refusal(f"its caption file {name} is not UTF-8 (byte {error.start})", "save the text as UTF-8")
+        return Refusal(f"its caption file is not UTF-8: {name}, byte {error.start}", "save the text as UTF-8")
     if "\0" in whole:
         # UTF-16 without its mark looks like this, and would be trained letter by letter.
-        return Refusal(f"its caption file {name} holds NUL characters", "save the text as UTF-8")
+        return Refusal(f"its caption file holds NUL characters: {name}", "save the text as UTF-8")
     lines = lines_of(whole) if spec.split_lines else ["\n".join(lines_of(whole))]
-    return _stripped(lines) or Refusal(f"its caption file {name} is empty", "write a caption into it")
+    return _stripped(lines) or Refusal(f"its caption file is empty: {name}", "write a caption into it")
 
 
 def _no_row(given: Sequence[str] | None) -> Refusal:

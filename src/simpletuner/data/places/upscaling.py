@@ -11,6 +11,7 @@ from simpletuner.data.places.arrange import Arrangement
 from simpletuner.data.places.geometry import Size, place_in
 from simpletuner.data.places.limits import upscale_factor
 
+_WHOLE = 10
 STRONG = 1.5
 """Enlarging the edges by more than this is told as a problem."""
 
@@ -25,6 +26,11 @@ class Upscaling:
     strong: int = 0
     factor: float = 1.0
     file: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The factor for a person: ``1.7``, ``130``."""
+        return f"{self.factor:,.0f}" if self.factor >= _WHOLE else f"{self.factor:.2g}"
 
 
 def upscaling(made: Arrangement) -> Upscaling:

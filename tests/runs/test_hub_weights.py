@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
+from pytest_httpserver import HTTPServer
 from safetensors import safe_open
 
 from simpletuner.cli.main import run
 from simpletuner.core.checkpoints import list_checkpoints
+from simpletuner.models.omnigen.layers import TINY_FOLDER
+from simpletuner.models.omnigen.preview import PUBLIC
 from simpletuner.training.checkpoint import state_of
 from tests.models.hub_cache import NEW, OLD, keep, move
 from tests.models.weights_hub import REPOSITORY, WeightsHub, serving
@@ -24,6 +27,15 @@ from tests.runs.resuming import small_model
 
 HUB = {"pretrained_model_name_or_path": REPOSITORY}
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
+DRAWN = {
+    "validation_disable": "false",
+    "validation_prompt": "a red apple",
+    "validation_resolution": "64x64",
+    "validation_num_inference_steps": 2,
+    "validation_step_interval": 2,
+    "validation_preview": "true",
+    "evaluation_type": "clip",
+}
 OPTION = "pretrained_model_revision"
 
 
@@ -61,6 +73,38 @@ def test_a_run_goes_on_with_the_weights_of_its_checkpoint(
     assert f'{OPTION} was "{OLD}", is "{NEW}"' in said
     assert train(**HUB, max_train_steps=6, pretrained_model_revision=OLD) == 0
     assert list(saved()) == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
+
+
+def test_a_run_goes_on_with_what_its_pictures_were_looked_at_with(
+    train: Train, cache: Path, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A CLIP and the public decoder of previews, both of the hub, where both have a newer state that cannot be used."""
+    httpserver.expect_request("/hook").respond_with_data("")
+    clip, beside = "some/clip", {"some/clip": TINY_FOLDER / "clip", PUBLIC: TINY_FOLDER / "tae"}
+    for repository, content in beside.items():
+        keep(cache, repository, OLD, content)
+    hook = {"webhook_type": "raw", "webhook_url": f"http://127.0.0.1:{httpserver.port}/hook", "log_level": "info"}
+    words = HUB | DRAWN | {"pretrained_evaluation_model_name_or_path": clip, "webhook_config": json.dumps(hook)}
+    assert train(**words, max_train_steps=2) == 0
+    said = "".join(capsys.readouterr())
+    assert all(f"pictures are looked at with {name} at commit {OLD}\n" in said for name in beside)
+    for repository in beside:
+        keep(cache, repository, NEW, None)
+    httpserver.clear_log()
+    assert train(**words) == 0
+    said = "".join(capsys.readouterr())
+    same = [f"pictures are looked at with {name} at commit {OLD}, that of the checkpoint\n" for name in beside]
+    assert all(line in said for line in same)
+    assert "previews" not in said, "no warning that there are none"
+    told = [request.get_json()["type"] for request, _ in httpserver.log]
+    assert "validation.image" in told
+    kept = {one.step: state_of(one.path)["commits"] for one in list_checkpoints(Path("output"))}
+    assert kept == dict.fromkeys((2, 4), dict.fromkeys(beside, OLD))
+    # Nobody looks, and what is known is not forgotten.
+    assert train(**words | {"validation_disable": "true"}, max_train_steps=6) == 0
+    assert "pictures are looked at" not in "".join(capsys.readouterr())
+    assert train(**words, max_train_steps=8) == 0
+    assert f"{clip} at commit {OLD}, that of the checkpoint" in "".join(capsys.readouterr())
 
 
 def test_from_a_folder_to_the_hub_is_another_run_and_told_once(

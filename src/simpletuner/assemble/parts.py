@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simpletuner.adapters.initial import first_step, read_adapter_file, read_average
 from simpletuner.assemble.data.datasets import Sources, TrainingData, prepare_data
 from simpletuner.assemble.mishaps import IfRoom
 from simpletuner.assemble.rank_zero import Drawing
 from simpletuner.assemble.seeing.evaluation import build_evaluator, keep_best
-from simpletuner.assemble.seeing.pictures import build_validator
+from simpletuner.assemble.seeing.pictures import build_validator, preview_commits
 from simpletuner.assemble.seeing.scores import build_scorer, require_clip
 from simpletuner.assemble.stage import Stage, ranks_of
 from simpletuner.assemble.stopping import Stopping
@@ -21,7 +21,7 @@ from simpletuner.assemble.training.identity import require_resumable
 from simpletuner.assemble.training.length import Length, resolve_length
 from simpletuner.assemble.training.network import build_model
 from simpletuner.assemble.training.next_start import first_epoch
-from simpletuner.assemble.training.resume import place, resume
+from simpletuner.assemble.training.resume import place, resume, saved_commits
 from simpletuner.assemble.training.space import DiskRoom
 from simpletuner.core.checkpoints import Checkpoint
 from simpletuner.core.events import Notice
@@ -36,6 +36,7 @@ from simpletuner.training.checkpoint import Saver
 from simpletuner.training.model import TrainedModel
 from simpletuner.training.update import Engine
 from simpletuner.validation.loss.evaluator import Evaluator
+from simpletuner.validation.scores.clip_files import FoundClip
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def build_parts(stage: Stage, chosen: Checkpoint | None, stopping: Stopping, *, 
         require_resumable(stage, chosen)
     weights = stage.weights
     with stopping.anywhere():
-        clip = require_clip(stage)
+        stage, clip = _seeing(stage, saved_commits(chosen))
         text = stage.family.load_text(weights.origin, builtin_negative=weights.builtin_negative)
         codec = load_codec(stage, weights.origin)
     with told_stage(stage.emit, "init_data_backend"):
@@ -82,13 +83,24 @@ def build_parts(stage: Stage, chosen: Checkpoint | None, stopping: Stopping, *, 
             resume(stage, saver, evaluator, chosen, start, length)
     start = start or _first(stage, engine, length)
     data.report_untrained(_untrained(stage, data, start, length), stage.output_dir / "report.json")
-    drawing = build_validator(stage.loaded, engine, (codec, text), data.datasets, start.step, stage.emit)
+    drawing = build_validator(stage, engine, (codec, text), data.datasets, start.step)
     drawing.scorer = build_scorer(stage, clip, data, engine.parallel.device)
     pictures = IfRoom(drawing, stage.emit, in_step=engine.parallel.is_sharded)
     validator = Drawing(pictures, drawing.is_due, engine.parallel, stopping.alone)
     checkpoints = _checkpoints(stage, saver, stopping, start.step if chosen else -1)
     early = keep_best(stage, evaluator, checkpoints)
     return Parts(model, data, length, start, engine, saver, checkpoints, evaluator, validator, early)
+
+
+def _seeing(stage: Stage, saved: Mapping[str, str]) -> tuple[Stage, FoundClip | None]:
+    """``stage`` with the commits of what pictures are looked at with, and the CLIP among it. ``saved`` ones hold."""
+    stage = replace(stage, commits=saved)
+    clip = require_clip(stage)
+    used = preview_commits(stage) | dict(clip.commits if clip else {})
+    for repository, commit in used.items():
+        why = ", that of the checkpoint" if repository in saved else ""
+        stage.emit(Notice(f"pictures are looked at with {repository} at commit {commit}{why}"))
+    return replace(stage, commits={**saved, **used}), clip
 
 
 def _first(stage: Stage, engine: Engine, length: Length) -> Progress:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -29,7 +30,10 @@ from simpletuner.training.parallel.zero import load_deepspeed
 
 @dataclass(frozen=True)
 class Stage:
-    """What every part of the run needs: configuration, family, weights, machine, seed and the ear of the user."""
+    """What every part of the run needs: configuration, family, weights, machine, seed and the ear of the user.
+
+    ``commits`` are those of the repositories of the hub that pictures are looked at with, by repository.
+    """
 
     loaded: LoadedRun
     family: ModelFamily
@@ -39,6 +43,7 @@ class Stage:
     precision: Precision
     seed: int
     emit: Emit
+    commits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_sharded(self) -> bool:

@@ -95,8 +95,17 @@ class ModelFamily(Protocol):
         """The VAE, with its scaling inside."""
         ...
 
-    def load_preview_decoder(self, source: Source, device: torch.device, dtype: torch.dtype) -> PreviewDecoder:
-        """The small decoder of previews for the model ``source``. Raises ConfigError when it cannot be had."""
+    def preview_repository(self, source: Source) -> str | None:
+        """The repository of the hub that has the decoder of previews for the model ``source``; None: its own folder."""
+        ...
+
+    def load_preview_decoder(
+        self, source: Source, device: torch.device, dtype: torch.dtype, commit: str | None = None
+    ) -> PreviewDecoder:
+        """The small decoder of previews for the model ``source``; ``commit`` is that of a repository beside it.
+
+        Raises ConfigError when it cannot be had.
+        """
         ...
 
     def load_text(self, source: Source, *, builtin_negative: bool) -> TextReader:

@@ -46,7 +46,7 @@ _SHADOW_FILE = "ema_shadow.safetensors"
 _OPTIMIZER_FILE = "optimizer.safetensors"
 _STATE_FILE = "training_state.json"
 _STATE_KEYS = ("progress", "fingerprint", "settings", "data", "steps")
-_LATER_KEYS = ("evaluation",)
+_LATER_KEYS = ("evaluation", "commits")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ class Saver:
     identity: Identity
     data: str
     steps: int
-
     parallel: Parallel
     evaluation: Callable[[], Mapping[str, Any]] = dict
     comment: Callable[[Progress], Mapping[str, str]] = lambda _progress: {}
@@ -135,6 +134,7 @@ class Saver:
             "data": self.data,
             "steps": self.steps,
             "evaluation": self.evaluation(),
+            "commits": dict(self.identity.commits),
         }
         write_json(folder / _STATE_FILE, state)
 

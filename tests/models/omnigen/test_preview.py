@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from simpletuner.core.errors import ConfigError
 from simpletuner.models.omnigen.layers import TINY_FOLDER
 from simpletuner.models.omnigen.preview import PUBLIC, load_preview_decoder
+from tests.models.hub_cache import NEW, keep
 
 CPU = torch.device("cpu")
 
@@ -50,3 +51,8 @@ def test_others_take_the_public_one_of_the_hub(tmp_path: Path, monkeypatch: pyte
     (kept / "refs" / "main").write_text("0" * 40)
     decoder = load_preview_decoder("any/model", CPU, torch.float32)
     assert decoder.decode(torch.zeros(1, 4, 2, 2)).shape == (1, 3, 16, 16)
+    keep(tmp_path, PUBLIC, NEW, None)
+    with pytest.raises(ConfigError, match=PUBLIC):
+        load_preview_decoder("any/model", CPU, torch.float32)
+    again = load_preview_decoder("any/model", CPU, torch.float32, "0" * 40)
+    assert torch.equal(again.decode(torch.ones(1, 4, 2, 2)), decoder.decode(torch.ones(1, 4, 2, 2)))

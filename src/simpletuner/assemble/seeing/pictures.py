@@ -11,14 +11,16 @@ from simpletuner.adapters.base import digest_of
 from simpletuner.assemble.data.prepared import Prepared
 from simpletuner.assemble.seeing.inputs import examples, read_input
 from simpletuner.assemble.seeing.model_views import averaged, eyes_open, learned
-from simpletuner.assemble.weights import choose_weights
+from simpletuner.assemble.stage import Stage
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.reading.resolutions import parse_resolutions
 from simpletuner.config.rules.together import validation_seed
 from simpletuner.config.rules.validation import previews_are_seen
+from simpletuner.core.errors import ConfigError
 from simpletuner.core.events import Emit, Notice
 from simpletuner.models.facts import FamilyFacts
 from simpletuner.models.family import Codec, PreviewDecoder, TextReader
+from simpletuner.models.source import find_commit
 from simpletuner.training.update import Engine
 from simpletuner.validation.gallery import Gallery
 from simpletuner.validation.library import LIBRARY
@@ -32,23 +34,24 @@ _EXAMPLES = 4
 
 
 def build_validator(
-    loaded: LoadedRun,
+    stage: Stage,
     engine: Engine,
     eyes: tuple[Codec, TextReader],
     datasets: Sequence[Prepared],
     first_step: int,
-    emit: Emit,
 ) -> Validator:
     """The validator; with nothing to draw it does nothing. ``eyes`` are the codec and the tokenizer.
 
     Raises DataError when an input picture cannot be read, or a prompt names others than it has.
     """
+    loaded, emit = stage.loaded, stage.emit
     gallery = gallery_of(loaded, engine.model.family.facts, eyes[1], datasets, emit)
     schedule = schedule_of(loaded, first_step)
     model = engine.model
     adapter = model.adapter
     digest = (lambda: digest_of(adapter.tensors())) if adapter is not None else (lambda: "")
-    device, preview = engine.parallel.device, _preview_loader(loaded, engine)
+    device = engine.parallel.device
+    preview = _preview_loader(stage, device)
     studio = Studio(model.family, model, eyes[0], eyes[1], device, digest, preview)
     return Validator(studio, gallery, schedule, weights_of(loaded, engine), emit)
 
@@ -91,14 +94,35 @@ def schedule_of(loaded: LoadedRun, first_step: int) -> Schedule:
     )
 
 
-def _preview_loader(loaded: LoadedRun, engine: Engine) -> Callable[[], PreviewDecoder] | None:
-    """What loads the decoder of previews in the process that tells, where somebody looks at them."""
+def preview_commits(stage: Stage) -> dict[str, str]:
+    """The commit of the repository that the decoder of previews comes from: that of the stage, or its newest.
+
+    Empty where nobody looks, the model has its own, or there is none to be had: that ends the previews, later.
+    """
+    repository = stage.family.preview_repository(stage.weights.source) if _shows_previews(stage) else None
+    if repository is None:
+        return {}
+    try:
+        return {repository: find_commit(repository, stage.commits.get(repository))}
+    except ConfigError:
+        return {}
+
+
+def _shows_previews(stage: Stage) -> bool:
+    """Whether this process tells of previews, and somebody looks at them."""
+    loaded = stage.loaded
     asked = loaded.config.validation.validation_preview and previews_are_seen(loaded.config, loaded.webhooks)
-    if not (asked and engine.parallel.is_first):
+    return asked and stage.processes.is_first
+
+
+def _preview_loader(stage: Stage, device: torch.device) -> Callable[[], PreviewDecoder] | None:
+    """What loads the decoder of previews in the process that tells, where somebody looks at them."""
+    if not _shows_previews(stage):
         return None
-    family, device = engine.model.family, engine.parallel.device
-    source = choose_weights(loaded, family.facts).source
-    return lambda: family.load_preview_decoder(source, device, torch.float32 if device.type == "cpu" else torch.float16)
+    family, source = stage.family, stage.weights.source
+    commit = stage.commits.get(family.preview_repository(source) or "")
+    dtype = torch.float32 if device.type == "cpu" else torch.float16
+    return lambda: family.load_preview_decoder(source, device, dtype, commit)
 
 
 def _notes(loaded: LoadedRun) -> dict[str, str]:

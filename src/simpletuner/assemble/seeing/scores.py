@@ -23,8 +23,8 @@ from simpletuner.data.files.ahead import ahead
 from simpletuner.data.files.images import open_rgb, resize_and_crop
 from simpletuner.models.facts import FamilyFacts
 from simpletuner.validation.scores.clip import clip_on
-from simpletuner.validation.scores.clip_files import DEFAULT, find_clip
-from simpletuner.validation.scores.clip_scorer import Bench, ClipScorer, Load
+from simpletuner.validation.scores.clip_files import DEFAULT, FoundClip, find_clip
+from simpletuner.validation.scores.clip_scorer import Bench, ClipScorer
 from simpletuner.validation.scores.scorer import PictureScorer
 
 _MOST_TRAINED = 2048
@@ -32,36 +32,37 @@ _MOST_TRAINED = 2048
 _THREADS = 4
 
 
-def require_clip(stage: Stage) -> Load | None:
+def require_clip(stage: Stage) -> FoundClip | None:
     """The CLIP of a run, fetched and loaded once before anything else, so that what is wrong with it is told now.
 
-    None where nothing is scored, or this process draws nothing. Raises ConfigError.
+    Of the hub it is the one of the commit that the stage names, or its newest. None where nothing is scored, or this
+    process draws nothing. Raises ConfigError.
     """
     loaded = stage.loaded
     if loaded.config.evaluation.evaluation_type != "clip" or not _draws(stage):
         return None
     named = loaded.config.evaluation.pretrained_evaluation_model_name_or_path
     try:
-        folder = find_clip(
-            named or clip_of(loaded, stage.family.facts), Path.cwd(), lambda text: stage.emit(Notice(text))
-        )
-        with clip_on(folder, torch.device("cpu")):
+        named = named or clip_of(loaded, stage.family.facts)
+        found = find_clip(named, Path.cwd(), lambda text: stage.emit(Notice(text)), stage.commits)
+        with clip_on(found.folder, torch.device("cpu")):
             pass
     except ConfigError as error:
         raise ConfigError(
             error.reason, file=error.file or loaded.config_file, key=error.key, cure=error.cure
         ) from error
-    return partial(clip_on, folder)
+    return found
 
 
-def build_scorer(stage: Stage, clip: Load | None, data: TrainingData, device: torch.device) -> PictureScorer:
+def build_scorer(stage: Stage, clip: FoundClip | None, data: TrainingData, device: torch.device) -> PictureScorer:
     """The scorer of a run, with what :func:`require_clip` found; one that does nothing where there is nothing to do."""
     training = None
     if stage.loaded.config.evaluation.looks_for_copies and _draws(stage):
         training = partial(_pictures, taught(data.datasets), stage.emit)
     if clip is None and training is None:
         return PictureScorer()
-    return ClipScorer(Bench(clip, training, device, lambda step: max(1, data.calendar.epochs_for(step))), stage.emit)
+    load = partial(clip_on, clip.folder) if clip else None
+    return ClipScorer(Bench(load, training, device, lambda step: max(1, data.calendar.epochs_for(step))), stage.emit)
 
 
 def _draws(stage: Stage) -> bool:

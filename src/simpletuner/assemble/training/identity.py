@@ -45,6 +45,7 @@ def identity_of(stage: Stage, laid: Laid | None) -> Identity:
         settings={name: value for name, value in _changeable(config) if name not in fixed},
         may_change_batch=config.checkpoints.i_know_what_i_am_doing or environ.get(_ALLOWED) == "1",
         young=frozenset({REVISION}),
+        commits=stage.commits,
     )
 
 

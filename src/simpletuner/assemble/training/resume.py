@@ -31,6 +31,12 @@ def saved_commit(chosen: Checkpoint | None) -> str | None:
     return None if found is None else str(found)
 
 
+def saved_commits(chosen: Checkpoint | None) -> dict[str, str]:
+    """The commits of the repositories of the hub that pictures of ``chosen`` were looked at with, by repository."""
+    found = state_of(chosen.path)["commits"] if chosen else {}
+    return {str(repository): str(commit) for repository, commit in found.items()}
+
+
 def place(stage: Stage, laid: Laid | None, chosen: Checkpoint, data: TrainingData) -> Progress:
     """Where the run of ``chosen`` goes on in the data as they are now; what is not as it was is told.
 

@@ -18,7 +18,7 @@ from simpletuner.models.omnigen.codec import load_codec
 from simpletuner.models.omnigen.denoiser import OmniGenDenoiser, Running
 from simpletuner.models.omnigen.forward import forward
 from simpletuner.models.omnigen.layers import FACTS
-from simpletuner.models.omnigen.preview import load_preview_decoder
+from simpletuner.models.omnigen.preview import PUBLIC, has_own, load_preview_decoder
 from simpletuner.models.omnigen.prompt import collate
 from simpletuner.models.omnigen.text import load_text
 from simpletuner.models.source import Source
@@ -37,9 +37,15 @@ class OmniGen:
         """The SDXL VAE, with its scaling inside."""
         return load_codec(source, device, dtype, saving)
 
-    def load_preview_decoder(self, source: Source, device: torch.device, dtype: torch.dtype) -> PreviewDecoder:
+    def preview_repository(self, source: Source) -> str | None:
+        """The public one's, unless the model has its own."""
+        return None if has_own(source) else PUBLIC
+
+    def load_preview_decoder(
+        self, source: Source, device: torch.device, dtype: torch.dtype, commit: str | None = None
+    ) -> PreviewDecoder:
         """The model's own tiny decoder, or the public one of its latent space."""
-        return load_preview_decoder(source, device, dtype)
+        return load_preview_decoder(source, device, dtype, commit)
 
     def load_text(self, source: Source, *, builtin_negative: bool) -> TextReader:
         """The tokenizer."""

@@ -31,11 +31,19 @@ class OmniGenPreview:
         return pixels.float().cpu().clamp(-1, 1)
 
 
-def load_preview_decoder(source: Source, device: torch.device, dtype: torch.dtype) -> OmniGenPreview:
+def has_own(source: Source) -> bool:
+    """Whether the model ``source`` has a decoder of its own, in the folder ``tae``."""
+    return not isinstance(source, HubCommit) and (Path(source) / _OWN).is_dir()
+
+
+def load_preview_decoder(
+    source: Source, device: torch.device, dtype: torch.dtype, commit: str | None = None
+) -> OmniGenPreview:
     """The one in the folder ``tae`` of ``source``, where it has that, else the public one from the hub.
 
-    Raises ConfigError when neither can be loaded.
+    ``commit`` is that of the public one, None its newest. Raises ConfigError when neither can be loaded.
     """
-    own = not isinstance(source, HubCommit) and (Path(source) / _OWN).is_dir()
-    tae = load_checked(AutoencoderTiny, source if own else PUBLIC, _OWN if own else "", dtype, frozenset())
+    own = has_own(source)
+    public = PUBLIC if commit is None else HubCommit(PUBLIC, commit)
+    tae = load_checked(AutoencoderTiny, source if own else public, _OWN if own else "", dtype, frozenset())
     return OmniGenPreview(tae.to(device).eval().requires_grad_(requires_grad=False))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -24,8 +25,22 @@ _WANTED = ("*.json", "*.txt", _WEIGHTS)
 _PARTS = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
 
 
-def find_clip(named: str, cwd: Path, tell: Callable[[str], None], hub_cache: Path | None = None) -> Path:
-    """The folder of the CLIP ``named``: a folder below ``cwd``, or what the hub has of that name.
+@dataclass(frozen=True)
+class FoundClip:
+    """The folder of a CLIP, and the commits of the repositories that were asked for it, by repository."""
+
+    folder: Path
+    commits: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_clip(
+    named: str,
+    cwd: Path,
+    tell: Callable[[str], None],
+    commits: Mapping[str, str] | None = None,
+    hub_cache: Path | None = None,
+) -> FoundClip:
+    """The CLIP ``named``: a folder below ``cwd``, or what the hub has of that name, at the commit in ``commits``.
 
     A repository without safetensors is replaced by ``FALLBACK``, which ``tell`` hears; ``hub_cache`` None is the
     hub's own. Raises ConfigError when there is no such CLIP, it cannot be fetched, or a file is not what the hub has.
@@ -34,14 +49,17 @@ def find_clip(named: str, cwd: Path, tell: Callable[[str], None], hub_cache: Pat
     folder = cwd / named
     if folder.exists():
         require_whole(folder, KEY)
-        return _whole(folder, named)
-    found = _fetched(named, hub_cache)
+        return FoundClip(_whole(folder, named))
+    known = commits or {}
+    found = _fetched(named, known.get(named), hub_cache)
+    used = {named: found.name}
     if any(found.glob(_WEIGHTS)):
-        return _whole(found, named)
+        return FoundClip(_whole(found, named), used)
     if named == FALLBACK:
         raise _problem(f"'{named}' has no {_WEIGHTS}", f"fetch it again: `hf download {FALLBACK}`")
     tell(f"{KEY}: '{named}' has no weights in safetensors, scores are {FALLBACK}'s")
-    return _whole(_fetched(FALLBACK, hub_cache), FALLBACK)
+    found = _fetched(FALLBACK, known.get(FALLBACK), hub_cache)
+    return FoundClip(_whole(found, FALLBACK), used | {FALLBACK: found.name})
 
 
 def require_clip_name(named: str, cwd: Path) -> None:
@@ -65,11 +83,14 @@ def _whole(folder: Path, named: str) -> Path:
     return folder
 
 
-def _fetched(named: str, hub_cache: Path | None) -> Path:
+def _fetched(named: str, commit: str | None, hub_cache: Path | None) -> Path:
+    """The folder of ``commit`` of the repository ``named``, of its newest for None; it has the commit for a name."""
     alone = why_unreachable()
     try:
         wanted, is_alone = list(_WANTED), alone is not None
-        found = snapshot_download(named, allow_patterns=wanted, cache_dir=hub_cache, local_files_only=is_alone)
+        found = snapshot_download(
+            named, revision=commit, allow_patterns=wanted, cache_dir=hub_cache, local_files_only=is_alone
+        )
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         said = first if alone is None else f"it was not fetched before, and {alone}"

@@ -97,6 +97,8 @@ def test_without_an_algorithm_it_is_lora_and_without_a_preset_there_is_none() ->
         ({"algo": "diag-oft", "rank_dropout": 0.1}, "drops parts of the layer itself"),
         ({"algo": "lora", "rescaled": True}, "rescaled: is read by algo boft and diag-oft alone"),
         ({"train_norm": True}, "RMSNorm"),
+        ({"train_norm": True}, "cure: write false"),
+        *(({key: 1}, f"{key}: '1.0' is out of range") for key in ("dropout", "rank_dropout", "module_dropout")),
         ({"rs_lora": "true"}, "rs_lora: is not read by LyCORIS"),
         ({"rank_dropout_scale": True}, "rank_dropout_scale: is not read by LyCORIS"),
         ({"tlora_min_rank": 1}, "tlora_min_rank: is read by algo tlora alone"),

@@ -52,11 +52,11 @@ class LycorisOptions(Section):
     """LoKr: decompose the small factor too."""
     bypass_mode: bool | None = option(None, reads=_READ)
     """Compute the adapter beside the layer; the default where that is the same function."""
-    dropout: float | None = option(None, reads=_READ, ge=0, le=1)
+    dropout: float | None = option(None, reads=_READ, ge=0, lt=1)
     """Dropout of the adapter's output, of methods that run beside the layer."""
-    rank_dropout: float | None = option(None, reads=_READ, ge=0, le=1)
+    rank_dropout: float | None = option(None, reads=_READ, ge=0, lt=1)
     """Dropout of ranks."""
-    module_dropout: float | None = option(None, reads=_READ, ge=0, le=1)
+    module_dropout: float | None = option(None, reads=_READ, ge=0, lt=1)
     """Dropout of whole layers' adapters."""
     use_tucker: bool | None = option(None, reads=_READ)
     """Tucker decomposition of convolutions."""

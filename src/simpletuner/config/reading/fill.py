@@ -90,7 +90,8 @@ def _cure(key: str, declared: FieldInfo) -> str:
         usual = "" if default is None or declared.is_required() else f", for instance {default:g}"
         return f"write a number{usual}"
     if plain_type(declared.annotation) is bool:
-        return "write true or false"
+        refused = facts_of(declared).refused
+        return f"write {' or '.join(word for word in ('true', 'false') if word not in refused)}"
     return f'write "{key}": "..."'
 
 

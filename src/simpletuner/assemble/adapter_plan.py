@@ -14,6 +14,7 @@ from simpletuner.adapters.lycoris.selection import Place, select_layers
 from simpletuner.adapters.lycoris.sizes import Shapes, is_whole, tensor_shapes
 from simpletuner.adapters.targets import lora_paths, lora_settings
 from simpletuner.assemble.weights import choose_weights
+from simpletuner.config.files.lycoris_rules import idle_lines
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.reading.read import read_object
 from simpletuner.core.linears import LinearShape
@@ -113,11 +114,14 @@ def plan_adapter(loaded: LoadedRun, facts: FamilyFacts) -> AdapterPlan | None:
 
 
 def stray_targets(loaded: LoadedRun, facts: FamilyFacts) -> tuple[str, ...]:
-    """For the user, what the LyCORIS file adapts beside its targets; nothing where the layers are not known."""
+    """For the user, what the LyCORIS file adapts beside its targets, where the layers are known, and what of it
+    nothing reads.
+    """
     shapes = known_shapes(choose_weights(loaded, facts).source, facts)
     if loaded.lycoris is None or loaded.init_lora is not None:
         return ()
-    return stray_lines(loaded.lycoris.raw.get("apply_preset", {}), facts.class_aliases, map(_place, shapes))
+    preset = loaded.lycoris.raw.get("apply_preset", {})
+    return (*idle_lines(loaded.lycoris.raw), *stray_lines(preset, facts.class_aliases, map(_place, shapes)))
 
 
 def plan_lokr(loaded: LoadedRun, facts: FamilyFacts) -> tuple[FactorPlan, ...]:

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from simpletuner.config.files.lycoris_rules import needs_dense_weight, quantised_problems, runs_as_branch
+from simpletuner.config.files.lycoris_rules import (
+    idle_lines,
+    needs_dense_weight,
+    quantised_problems,
+    runs_as_branch,
+)
 from simpletuner.config.reading.fill import Source
 
 
@@ -56,3 +61,28 @@ def test_every_place_of_a_file_is_looked_at_over_a_quantised_base() -> None:
     assert [problem.key for problem in problems] == ["apply_preset.module_algo_map.Attention"]
     assert "the base is quantised" in problems[0].reason
     assert not quantised_problems({"algo": "lokr"}, Source("lycoris.json"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "idle"),
+    [
+        ({"algo": "lokr", "factor": 16, "full_matrix": True}, []),
+        ({"algo": "lora", "factor": 16, "full_matrix": False}, ["factor is not read (it is for algo lokr)"]),
+        ({"algo": "lora", "block_size": 4}, ["block_size is not read (it is for algo dylora)"]),
+        (
+            {"algo": "loha", "apply_preset": {"module_algo_map": {"Attention": {"factor": 16}}}},
+            ["factor is not read (it is for algo lokr)"],
+        ),
+        ({"algo": "lora", "apply_preset": {"name_algo_map": {"x": {"algo": "lokr", "factor": 16}}}}, []),
+        ({"algo": "lora", "factor": 8, "apply_preset": {"module_algo_map": {"Attention": {"algo": "lokr"}}}}, []),
+        ({"algo": "lokr", "wd_on_output": False}, ["wd_on_output is not read (dora_wd is off)"]),
+        ({"algo": "lokr", "wd_on_output": False, "dora_wd": True}, []),
+        (
+            {"algo": "lokr", "decompose_both": True, "full_matrix": True},
+            ["decompose_both is not read (full_matrix keeps both factors whole)"],
+        ),
+        ({"algo": "lora", "decompose_both": True}, ["decompose_both is not read (it is for algo lokr)"]),
+    ],
+)
+def test_settings_of_other_methods_are_told(raw: Any, idle: list[str]) -> None:
+    assert list(idle_lines(raw)) == [f"lycoris_config: {line}" for line in idle]

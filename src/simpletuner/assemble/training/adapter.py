@@ -19,6 +19,7 @@ from simpletuner.adapters.peft import attach_lora
 from simpletuner.adapters.targets import lora_settings
 from simpletuner.assemble.stage import Stage
 from simpletuner.config.files.lycoris import LycorisConfig
+from simpletuner.config.files.lycoris_rules import idle_lines
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.reading.environment import substitute
 from simpletuner.core.events import Notice
@@ -75,6 +76,7 @@ def _lycoris(stage: Stage, denoiser: nn.Module, file: AdapterFile | None) -> Lai
         _tell(stage, told)
     seed = derive_seed(stage.seed, "adapter")
     adapter = attach_lycoris(denoiser, config, facts.class_aliases, seed)
+    _tell(stage, idle_lines(config.raw))
     _tell(stage, stray_lines(config.raw.get("apply_preset", {}), facts.class_aliases, places(denoiser)))
     _perturb(stage, adapter, denoiser, seed)
     return Laid(

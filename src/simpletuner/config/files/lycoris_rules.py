@@ -51,6 +51,15 @@ _OF_METHODS = {
     "tlora_min_rank": {"tlora"},
     "tlora_alpha": {"tlora"},
 }
+# Settings that LyCORIS hands to every method and the others ignore. One changes the method of a file and keeps them.
+_SPLITS = {"lokr"}
+_HEEDED_BY = {
+    "factor": _SPLITS,
+    "full_matrix": _SPLITS,
+    "decompose_both": _SPLITS,
+    "unbalanced_factorization": _SPLITS,
+    "block_size": {"dylora"},
+}
 _NO_BRANCH = {
     "diag-oft": "bypass_mode true fails with algo diag-oft in LyCORIS 4.1, but at strength 1",
     "dylora": "bypass_mode true fails with algo dylora in LyCORIS 4.1",
@@ -133,6 +142,21 @@ def _idle(raw: Mapping[str, Any], source: Source) -> Iterator[ConfigError]:
     for key, methods in _OF_METHODS.items():
         if raw.get(key) and not used & methods:
             yield source.problem(key, f"is read by algo {' and '.join(sorted(methods))} alone", "remove it")
+
+
+def idle_lines(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """For the user, the settings of a LyCORIS file that no layer heeds, because they are for other methods."""
+    places = list(_places(raw))
+    reasons: dict[str, str] = {}
+    for key, methods in _HEEDED_BY.items():
+        asking = {settings["algo"] for _, settings in places if settings.get(key)}
+        if asking and not asking & methods:
+            reasons[key] = f"it is for algo {' and '.join(sorted(methods))}"
+    if raw.get("wd_on_output") is not None and not raw.get("dora_wd"):
+        reasons["wd_on_output"] = "dora_wd is off"
+    if raw.get("decompose_both") and raw.get("full_matrix") and "decompose_both" not in reasons:
+        reasons["decompose_both"] = "full_matrix keeps both factors whole"
+    return tuple(f"lycoris_config: {key} is not read ({reason})" for key, reason in reasons.items())
 
 
 def _places(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

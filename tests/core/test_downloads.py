@@ -7,7 +7,9 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from huggingface_hub import constants, snapshot_download
@@ -164,3 +166,20 @@ def test_a_large_file_has_a_bar(
     assert SETTINGS not in told
     require_whole(folder, "the_key")
     assert capsys.readouterr().err == ""
+
+
+def test_of_several_that_start_together_one_reads(
+    hub: WeightsHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = fetch(hub)
+    capsys.readouterr()
+    monkeypatch.setattr(downloads, "_LARGE", 1 << 20)
+    together = Barrier(4)
+
+    def start(_number: int) -> None:
+        together.wait()
+        require_whole(folder, "the_key")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(start, range(4)))
+    assert capsys.readouterr().err.count("once: 100%") == 1

@@ -52,6 +52,24 @@ def test_the_command_is_what_a_shell_takes(loading: Loading) -> None:
     assert options["--model"] == "fox/base"
 
 
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [
+        ({"ema_validation": "ema_only"}, "ema/"),
+        ({"ema_validation": "comparison"}, ""),
+        ({"ema_validation": "ema_only", "use_ema": "false"}, ""),
+    ],
+)
+def test_the_weights_are_those_that_drew_the_pictures(loading: Loading, options: dict[str, str], folder: str) -> None:
+    facts = Facts("fox/x", HUB, loading(**options), 4, 1)
+    file = f"{folder}pytorch_lora_weights.safetensors"
+    assert f"hf_hub_download('fox/x', '{file}')" in sample_code(facts)
+    assert command(facts).startswith(f"hf download fox/x {file} --local-dir adapter\n")
+    assert f" --adapter adapter/{file} " in command(facts)
+    whole = Facts("fox/x", HUB, loading(**options, model_type="full"), 4, 1)
+    assert f"'fox/x', subfolder='{folder}transformer'," in sample_code(whole)
+
+
 def test_what_only_our_sampler_can_do_is_not_offered(loading: Loading, tmp_path: Path) -> None:
     (tmp_path / "config" / "lycoris_config.json").write_text(
         '{"algo": "tlora", "multiplier": 1.0, "linear_dim": 4, "linear_alpha": 4}'

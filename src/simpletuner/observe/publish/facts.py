@@ -105,6 +105,12 @@ class Facts:
         return lycoris.algo if self.kind == "lycoris" and lycoris is not None else ""
 
     @property
+    def drawn_with(self) -> str:
+        """The folder of the repository whose weights drew the pictures: empty for its root, ``ema/`` for the average."""
+        ema = self.loaded.config.ema
+        return "ema/" if ema.use_ema and ema.ema_validation == "ema_only" else ""
+
+    @property
     def shown(self) -> Shown:
         """How the run draws."""
         config = self.loaded.config.validation

@@ -14,7 +14,8 @@ from diffusers import OmniGenPipeline
 pipeline = OmniGenPipeline.from_pretrained({base})
 """
 _FORMAT = "torch_dtype=torch.bfloat16"
-_FETCH = "file = hf_hub_download({repository!r}, 'pytorch_lora_weights.safetensors')\n"
+_ADAPTER = "pytorch_lora_weights.safetensors"
+_FETCH = "file = hf_hub_download({repository!r}, {name!r})\n"
 _LYCORIS = """\
 network, _ = create_lycoris_from_weights(1.0, file, pipeline.transformer)
 network.merge_to({strength:g})
@@ -29,7 +30,7 @@ set_peft_model_state_dict(pipeline.transformer, tensors)
 """
 _FULL = """\
 pipeline.transformer = OmniGenTransformer2DModel.from_pretrained(
-    {repository!r}, subfolder='transformer', torch_dtype=torch.bfloat16
+    {repository!r}, subfolder={folder!r}, torch_dtype=torch.bfloat16
 )
 """
 _DRAW = """\
@@ -62,11 +63,11 @@ def can_be_merged(facts: Facts) -> bool:
 
 def loading(facts: Facts) -> str:
     """The lines that put the result into ``pipeline``."""
-    fetch = _FETCH.format(repository=facts.repository)
+    fetch = _FETCH.format(repository=facts.repository, name=facts.drawn_with + _ADAPTER)
     if facts.kind == "lora":
         return f"{fetch}\n{_LORA}"
     if facts.kind == "full":
-        return _FULL.format(repository=facts.repository)
+        return _FULL.format(repository=facts.repository, folder=f"{facts.drawn_with}transformer")
     return f"{fetch}\n{_LYCORIS.format(strength=facts.shown.strength)}"
 
 
@@ -95,13 +96,12 @@ def _base(base: Base) -> str:
 
 def command(facts: Facts) -> str:
     """The same with simpletuner's own sampler."""
-    shown = facts.shown
-    base = facts.base
+    shown, base, file = facts.shown, facts.base, facts.drawn_with + _ADAPTER
     model = "" if base.is_default or not base.source else f" --model {base.source}"
     strength = f" --strength {shown.strength:g}" if shown.strength != 1 else ""
     return (
-        f"hf download {facts.repository} pytorch_lora_weights.safetensors --local-dir adapter\n"
-        f"simpletuner generate{model} --adapter adapter/pytorch_lora_weights.safetensors --output pictures \\\n"
+        f"hf download {facts.repository} {file} --local-dir adapter\n"
+        f"simpletuner generate{model} --adapter adapter/{file} --output pictures \\\n"
         f"    --prompt {shlex.quote(shown.prompt)} --resolution {shown.size[0]}x{shown.size[1]} --steps {shown.steps} "
         f"--guidance {shown.guidance:g} --seed {shown.seed}{strength}\n"
     )

@@ -122,6 +122,19 @@ def test_it_draws_when_due_and_at_the_end_unless_just_drawn(tmp_path: Path, fami
     assert [event.step for event in told if isinstance(event, ImagesRendered)] == [8, 9], "drawn before the restart"
 
 
+def test_start_up_pictures_that_the_run_has_already_are_not_drawn_again(tmp_path: Path, family: OmniGen) -> None:
+    told: list[Event] = []
+    schedule = Schedule(on_startup=True, first_step=8)
+    for step in (0, 0, 8, 8):
+        validator(tmp_path, family, schedule, told).before_training(Progress(step=step))
+    # Before the first update nothing says whose weights they were.
+    assert [event.step for event in told if isinstance(event, ImagesRendered) and event.kind == "validation"] == [
+        0,
+        0,
+        8,
+    ]
+
+
 def test_a_run_that_goes_on_draws_what_the_one_before_still_owed(tmp_path: Path, family: OmniGen) -> None:
     told: list[Event] = []
     by_steps, by_epochs = Schedule(step_interval=4, first_step=8), Schedule(epoch_interval=2, first_step=9)

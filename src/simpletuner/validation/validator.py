@@ -75,11 +75,13 @@ class Validator:
     def before_training(self, progress: Progress) -> None:
         """The benchmark, unless its pictures are there already, and the start-up pictures when asked for.
 
-        A run that ended after an update and before its pictures were drawn draws them when it goes on.
+        A run that ended after an update and before its pictures were drawn draws them when it goes on; those that it
+        has drawn of this step stay.
         """
         if BASE in self._weights and self._gallery.prompts:
             self._benchmark()
-        if due_at_start(self._schedule) or self._is_owed(progress):
+        is_asked = due_at_start(self._schedule) and not (progress.step and self._are_drawn(progress.step))
+        if is_asked or self._is_owed(progress):
             self.validate(progress.step)
 
     def after_update(self, progress: Progress, *, epoch_ended: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from simpletuner.assemble.training.best import EarlyStop, EnoughError
@@ -32,6 +34,11 @@ def test_enough_ends_training_and_is_told() -> None:
     (notice,) = told
     assert isinstance(notice, Notice)
     assert "2 evaluations without a lower loss since step 2" in notice.text
+    assert notice.text.endswith("the best weights are in checkpoint-best")
+    replace(stop, is_kept=False).travelled(HERE, travel)
+    notice = told[-1]
+    assert isinstance(notice, Notice)
+    assert notice.text.endswith("the best weights were not kept (checkpoint_best)")
 
 
 def test_it_ends_on_the_way() -> None:

@@ -158,7 +158,7 @@ def keep_best(stage: Stage, evaluator: Evaluator, checkpoints: CheckpointAction)
     if config.checkpoint_best:
         best = BestCheckpoint(checkpoints.saver, stage.output_dir, evaluator, stage.emit, checkpoints.ready)
         evaluator.on_best = best.save
-    return EarlyStop(evaluator, config.early_stop_patience, stage.emit)
+    return EarlyStop(evaluator, config.early_stop_patience, stage.emit, is_kept=config.checkpoint_best)
 
 
 def announce_references(stage: Stage, engine: Engine, data: TrainingData) -> None:

@@ -45,11 +45,15 @@ class EnoughError(Exception):
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """Ends training after ``patience`` evaluations in a row that were not better than the best; None never does."""
+    """Ends training after ``patience`` evaluations in a row that were not better than the best; None never does.
+
+    ``is_kept`` says that there is a :class:`BestCheckpoint`.
+    """
 
     evaluator: Evaluator
     patience: int | None
     emit: Emit
+    is_kept: bool = True
 
     @property
     def has_enough(self) -> bool:
@@ -74,10 +78,11 @@ class EarlyStop:
     def _told(self, end: Progress) -> Progress:
         judged = self.evaluator.judged
         since = f" since step {judged.best.step}" if judged.best else ""
+        kept = f"the best weights are in {BEST}" if self.is_kept else "the best weights were not kept (checkpoint_best)"
         self.emit(
             Notice(
                 f"early stop after step {end.step}: {judged.waited} evaluations without a lower loss{since} "
-                f"(early_stop_patience={self.patience}); the best weights are in {BEST}"
+                f"(early_stop_patience={self.patience}); {kept}"
             )
         )
         return end

@@ -24,6 +24,7 @@ def records() -> list[dict[str, Any]]:
             "loss/bin/4": 1.0,
             "loss/explained": 0.5,
             "loss/linear_reference": 1.5,
+            "step_seconds": 0.5,
             "odd": 3.0,
         }
         if step % 15 == 0:
@@ -45,6 +46,7 @@ def test_every_number_finds_its_chart() -> None:
         "Evaluation loss by timestep: a",
         "CLIP score of the validation pictures",
         "Learning rate",
+        "Seconds a step",
         "odd",
     ]
     loss = made["Training loss"]
@@ -61,7 +63,7 @@ def test_a_mean_has_its_error_as_a_band() -> None:
     held_out, base = made["Evaluation loss: a"].lines
     assert held_out.points == ((15, 1.0), (30, 1.0))
     step, low, high = held_out.band[0]
-    assert (step, round(low, 3), round(high, 3)) == (15, 0.804, 1.196)
+    assert (step, round(low, 3), round(high, 3)) == (15, 0.8, 1.2)
     assert (base.points[0], base.band) == ((0, 2.0), ())
     (scores,) = made["CLIP score of the validation pictures"].lines
     assert scores.band == ((15, 0.2, 0.4), (30, 0.2, 0.4))

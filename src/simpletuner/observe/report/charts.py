@@ -15,12 +15,16 @@ Points = tuple[tuple[float, float], ...]
 _ENOUGH = 20
 _MOST_OTHERS = 12
 _MOST_CURVES = 3
-# The interval that holds the true mean in 95 of 100 cases.
-_ERRORS = 1.96
+_ERRORS = 2.0
+_BAND_NOTE = (
+    "The band is two standard errors to each side: of 20 pictures or more it holds the true mean in 95 of 100 cases."
+)
 _BINS = 5
 _EVALUATED = re.compile(r"loss/val/(.+?)(?:/(?:se|gain|gain/se|base|ema|ema/se|explained|linear_reference))?")
 _CURVE = re.compile(r"(chart/.+)/(\d\.\d+)")
-_HIDDEN = re.compile(r"step|epoch|resumed_from|train_loss|loss/.*|chart/.*|clip/.*|learning_rate|grad_norm|grad_absmax")
+_HIDDEN = re.compile(
+    r"step|step_seconds|epoch|resumed_from|train_loss|loss/.*|chart/.*|clip/.*|learning_rate|grad_norm|grad_absmax"
+)
 _LOSS_NOTE = "The linear reference is the best that a linear denoiser can do on these latents at the same noise."
 
 
@@ -59,6 +63,7 @@ def charts(records: Sequence[Record]) -> list[Chart]:
         _noisy("Learning rate", records, "learning_rate"),
         _noisy("Norm of the gradient", records, "grad_norm"),
         _noisy("Largest gradient", records, "grad_absmax"),
+        _noisy("Seconds a step", records, "step_seconds"),
         *_others(records),
     ]
     return [chart for chart in made if chart.lines]
@@ -128,7 +133,7 @@ def _evaluation(records: Sequence[Record], name: str) -> Chart:
         *_one(records, f"{key}/base", "base model", kind="dashed"),
         *_one(records, f"{key}/linear_reference", "linear reference", kind="dashed"),
     )
-    return Chart(f"Evaluation loss: {name}", lines, "The band holds the true mean in 95 of 100 cases.")
+    return Chart(f"Evaluation loss: {name}", lines, _BAND_NOTE)
 
 
 def _gain(records: Sequence[Record], name: str) -> Chart:

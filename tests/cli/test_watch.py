@@ -161,6 +161,16 @@ def test_a_browser_shows_it_and_runs_nothing_of_a_caption(watching: Watching, tm
         shutil.copy(shot, kept)
 
 
+@pytest.mark.needs("chromium")
+def test_words_of_the_wide_chart_keep_their_size_on_a_narrow_screen(watching: Watching, tmp_path: Path) -> None:
+    tell(watching)
+    widths = []
+    for window in ("500,1400", "1280,1700"):
+        page = browse(watching.address, tmp_path, f"--window-size={window}", "--dump-dom")
+        widths.append(int(page.partition('viewBox="0 0 ')[2].partition(" ")[0]))
+    assert 400 < widths[0] < 500 < 1100 < widths[1] <= 1180
+
+
 def test_pictures_that_are_damaged_say_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"half")
     assert picture_facts(tmp_path / "a.png") == {}

@@ -53,6 +53,7 @@ def test_a_picture_brings_its_model(tmp_path: Path) -> None:
         (["--like", "x.png", "--prompt", "a fox"], "--prompt: is not read by --like"),
         (["--like", "x.png", "--probe", "tokens"], "--probe: is not read by --like"),
         (["--probe", "tokens", "--steps", "5"], "--steps: is not read by --probe tokens"),
+        (["--probe", "tokens", "--prompt", "a", "--prompt", " "], "--prompt: has no words to ask about"),
         (["--probe", "buckets", "--count", "2"], "--count: is not read by --probe buckets"),
         (["--probe", "artifacts", "--prompt", "x"], "--prompt: is not read by --probe artifacts"),
     ],

@@ -118,6 +118,8 @@ def _require_subject(words: Mapping[str, Any]) -> None:
     """Refuse a probe that would look at nothing."""
     if words["probe"] == "artifacts" and not words["images"]:
         raise ConfigError("is missing", key="--image", cure="name pictures, or a folder with some, for the VAE to lose")
+    if words["probe"] == "tokens" and not all(prompt.strip() for prompt in words["prompts"]):
+        raise ConfigError("has no words to ask about", key="--prompt", cure="write some, or leave --prompt out")
 
 
 def _model_of(like: Path, named: str | None) -> str | None:

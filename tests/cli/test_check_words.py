@@ -49,8 +49,8 @@ def test_everything_is_told() -> None:
         "cats image /data/cats",
         "0.75 448x576 100 13 ━",
         "used 120 of 130 pictures x (1 repeats + 1); 16 updates an epoch, 8 pictures each",
-        "captions textfile: median 9 tokens, longest 40, advised 122 (estimated: the tokenizer is not on disk); "
-        "1 missing, 2 empty",
+        "captions textfile: median 9 tokens, longest 40, at most 122 advised (estimated: the tokenizer is not on "
+        "disk); 1 missing, 2 empty",
         "enlarged 1 picture, the most 2.5 times: tiny.png",
         "changes 1 added: new.png",
         "partners masks",

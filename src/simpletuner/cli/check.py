@@ -21,6 +21,7 @@ from simpletuner.cli.outlook_words import factor_rule, lokr_table, outlook_json,
 from simpletuner.cli.select import select_run
 from simpletuner.cli.words import CHECK, Words
 from simpletuner.config.load import LoadedRun
+from simpletuner.core.disk import shown_bytes
 from simpletuner.core.errors import ConfigError, DataError, ExitCode
 from simpletuner.core.events import Emit
 from simpletuner.data.report.contact import SheetPart, write_sheet
@@ -125,7 +126,7 @@ def _write_sheet(path: Path, loaded: LoadedRun, inspection: Inspection, emit: Em
     ]
     with _writing(path, "html"):
         write_sheet(path, loaded.name, inspection.report, parts, inspection.yardstick, emit)
-    return f"  {'sheet':<11}{path} ({path.stat().st_size / 1e6:.1f} MB)"
+    return f"  {'sheet':<11}{path} ({shown_bytes(path.stat().st_size)})"
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def _used(found: DatasetReport) -> str:
 
 def _captions(captions: CaptionReport) -> str:
     guess = " (estimated: the tokenizer is not on disk)" if captions.estimated else ""
-    lengths = f"median {captions.median} tokens, longest {captions.longest}, advised {captions.advised}{guess}"
+    lengths = f"median {captions.median} tokens, longest {captions.longest}, at most {captions.advised} advised{guess}"
     counts = {
         "missing": captions.missing,
         "empty": captions.empty,

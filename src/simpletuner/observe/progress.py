@@ -92,7 +92,7 @@ class Training:
     def facts(self) -> tuple[str, ...]:
         """Epoch, loss, rate and speed, each as one phrase."""
         if math.isnan(self.learning_rate):
-            return ("the first step is under way",)
+            return ("no step is done yet",)
         epoch = f"epoch {self.epoch}/{self.epochs}" if self.epochs else f"epoch {self.epoch}"
         return (
             epoch,

@@ -87,6 +87,15 @@ def test_two_sizes_of_one_folder_and_pictures_held_out() -> None:
     assert len({entry["id"] for entry in entries.values()}) == 4
 
 
+@pytest.mark.parametrize(
+    ("resolution", "crop", "alignment"),
+    [("64", "keep", 16), ("256", "keep", 16), ("512", "keep", None), ("both", "keep", None), ("64", "square", None)],
+)
+def test_small_pictures_keep_their_shapes(resolution: str, crop: str, alignment: int | None) -> None:
+    entries = entries_of(answers(resolution=resolution, crop=crop))
+    assert entries["main"].get("aspect_bucket_alignment") == alignment
+
+
 def test_what_is_not_asked_for_is_not_written() -> None:
     options = options_of(answers(prompt="", hub="", adapter="lora", rank=8))
     assert options["validation_disable"] is True

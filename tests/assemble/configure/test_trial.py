@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from simpletuner.assemble.configure.files import CONFIG, DATALOADER, files_of
 from simpletuner.assemble.configure.trial import Trial, folder_of
@@ -55,10 +56,21 @@ def test_the_pictures_as_check_sees_them(trial: Trial) -> None:
     (trial.cwd / "cats" / "frog.txt").write_text("a frog")
     (trial.cwd / "cats" / "IMG_0001.png").write_bytes((trial.cwd / "cats" / "frog.png").read_bytes())
     (trial.cwd / "cats" / "broken.png").write_bytes(b"no picture")
+    (trial.cwd / "cats" / "broken.txt").write_text("nothing")
     found = folder_of(trial.look(files_of(answers(captions="filename", resolution="64"))))
     assert (found.pictures, found.texts, found.named, found.edge) == (7, 1, 6, 128)
     assert [item.file for item in found.report.dropped] == ["broken.png"]
     assert found.report.targets == {"1.0": "64x64"}
+    assert found.without_text == 6
+    # Looked at once more with the captions that were chosen, those without a text are left out, and still counted.
+    found = folder_of(trial.look(files_of(answers(captions="textfile", resolution="64"))))
+    assert (found.pictures, found.texts, found.without_text) == (1, 1, 6)
+
+
+def test_wide_pictures_stay_wide_at_the_tiny_models_size(trial: Trial) -> None:
+    Image.new("RGB", (160, 90)).save(trial.cwd / "cats" / "wide.png")
+    found = trial.look(files_of(answers(captions="filename", resolution="64")))
+    assert "1.67" in folder_of(found).report.buckets
 
 
 def test_a_folder_without_pictures(trial: Trial) -> None:

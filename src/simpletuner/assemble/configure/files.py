@@ -15,6 +15,8 @@ LYCORIS = "lycoris_config.json"
 _UNSUITED = re.compile(r"[^A-Za-z0-9]+")
 _CACHE = "cache/vae/omnigen"
 _LONGEST_NAME = 60
+# Below it, buckets in steps of 64 px (the default) are too coarse to keep a shape: at 64 px each would be a square.
+_FINE_BELOW = 512
 
 
 def files_of(answers: Answers) -> dict[str, Any]:
@@ -120,6 +122,8 @@ def _entry(answers: Answers, name: str, edge: int) -> dict[str, Any]:
     }
     if answers.crop == "square":
         entry |= {"crop_aspect": "square", "crop_style": "center"}
+    elif edge < _FINE_BELOW:
+        entry["aspect_bucket_alignment"] = 16
     entry["caption_strategy"] = answers.captions
     if answers.words:
         entry["instance_prompt"] = answers.words

@@ -98,7 +98,7 @@ def _of_captions(answers: Answers, facts: Facts, _cwd: Path) -> Iterator[str]:
     folder = facts.folder
     if folder is None:
         return
-    if answers.captions == "textfile" and (missing := folder.pictures - folder.texts) > 0:
+    if answers.captions == "textfile" and (missing := folder.without_text) > 0:
         yield f"{plural(missing, 'picture')} without a text file: left out."
     if answers.captions == "filename" and folder.named * 2 < folder.pictures:
         yield "Most names say nothing (IMG_1234): the model would learn them as captions."

@@ -105,7 +105,7 @@ def _crop(_values: Values, _facts: Facts) -> Iterator[str]:
 
 
 def _crops(_values: Values, _facts: Facts) -> Iterator[Choice]:
-    yield Choice("keep", "keep their shapes", "nothing is cut off but a few pixels")
+    yield Choice("keep", "keep their shapes", "little is cut off")
     yield Choice("square", "cut squares from the middle", "one bucket, full batches")
 
 
@@ -189,7 +189,7 @@ def _output(_values: Values, _facts: Facts) -> Iterator[str]:
 
 
 def _reports(_values: Values, _facts: Facts) -> Iterator[str]:
-    yield "metrics.jsonl is always written. Others need a login: docs/trackers.md."
+    yield "metrics.jsonl is always written. wandb, comet_ml, swanlab want a login: docs/trackers.md."
 
 
 def _reporting(values: Values, _facts: Facts) -> Iterator[Choice]:

@@ -41,6 +41,12 @@ class Folder:
         """Those that are used."""
         return self.report.used
 
+    @property
+    def without_text(self) -> int:
+        """Those without a text file: left out for it, or looked at with another caption."""
+        captions = self.report.captions
+        return self.pictures - self.texts + (captions.missing if captions else 0)
+
 
 @dataclass(frozen=True)
 class Facts:

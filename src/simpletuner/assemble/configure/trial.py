@@ -104,9 +104,8 @@ def folder_of(found: Inspection) -> Folder:
 
 
 def _with_text(surveyed: Surveyed) -> int:
-    listing = surveyed.source.listing()
-    stems = {path.rpartition(".")[0] for path in listing.texts}
-    return sum(path.rpartition(".")[0] in stems for path in listing.pictures)
+    stems = {path.rpartition(".")[0] for path in surveyed.source.listing().texts}
+    return sum(path.rpartition(".")[0] in stems for path in surveyed.scanned.table.paths)
 
 
 def _has_word(path: str) -> bool:

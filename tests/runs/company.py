@@ -34,11 +34,11 @@ _PATIENCE = 180.0
 
 @dataclass(frozen=True)
 class Failure:
-    """``error`` once in the process ``rank``, in step ``step``: where it reads pictures, in its forward pass
-    (``computing``), or when its weights have moved (``moving``). Or one of these is no number then (``spoiling``).
+    """``error`` once in the process ``rank`` (None: in each), in step ``step``: where it reads pictures, in its forward
+    pass (``computing``), or when its weights have moved (``moving``). Or one of these is no number then (``spoiling``).
     """
 
-    rank: int
+    rank: int | None
     step: int
     error: Exception = field(default=DataError("this picture went bad", file="frog.png", cure="copy it again"))
     computing: bool = False
@@ -105,7 +105,7 @@ def company(count: int, *words: str, fails: Failure | None = None, **environ: st
     started = []
     for rank in range(count):
         variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), **address}
-        failure = fails if fails and fails.rank == rank else None
+        failure = fails if fails and fails.rank in (rank, None) else None
         arguments = (str(Path.cwd()), str(folder), variables if count > 1 else environ, words, failure)
         process = _CONTEXT.Process(target=_be, args=arguments)
         process.start()

@@ -146,6 +146,13 @@ def test_what_fails_in_one_ends_both_is_saved_and_is_told_once(rank: int, how: t
     assert present() == ["checkpoint-2", "checkpoint-3"]
 
 
+@HOW
+def test_what_fails_in_both_at_once_is_saved_too(how: tuple[str, ...]) -> None:
+    said = failing(Failure(None, 4, NO_MEMORY), [4, 4], *how)
+    assert "do not fit into memory: CUDA out of memory." in said
+    assert present() == ["checkpoint-2", "checkpoint-3"]
+
+
 @pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.long)])
 def test_what_fails_inside_of_a_common_pass_ends_both_at_once(rank: int) -> None:
     said = failing(Failure(rank, 4, NO_MEMORY, computing=True), [4, 4], *PARTS)

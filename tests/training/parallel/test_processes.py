@@ -109,6 +109,24 @@ def test_an_end_is_heard_once_so_that_all_can_wait_for_each_other_after_it() -> 
     assert together(3, act) == ["the disk is low"] * 3
 
 
+@pytest.mark.parametrize("lag", [0.0, 0.05])
+@pytest.mark.parametrize("inside", [False, True])
+def test_those_that_fail_side_by_side_save_together_after_it(*, inside: bool, lag: float) -> None:
+    """Memory ends in all of them in the same step: what one says of it must not end the save of the other."""
+
+    def act(processes: Processes) -> str:
+        if inside:
+            with pytest.raises(OutOfMemory), processes.together():
+                raise OutOfMemory(f"no memory in {processes.rank}")
+        else:
+            processes.tell(OutOfMemory(f"no memory in {processes.rank}"))
+        time.sleep(lag * processes.rank)
+        with processes.together():
+            return "saved"
+
+    assert [together(3, act) for _ in range(5)] == [["saved"] * 3] * 5
+
+
 @pytest.mark.parametrize("is_torn", [False, True])
 def test_where_all_may_go_on_only_what_tears_is_heard(is_torn: bool) -> None:
     first, other = (Processes(rank, 2, store) for store in [dist.HashStore()] for rank in range(2))

@@ -6,7 +6,6 @@ wait for hours while another one draws pictures, hears at once when one fails, a
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -35,6 +34,18 @@ class LostError(SimpletunerError):
     """Another process of the run is gone, and nobody can say why: it was killed, or its machine is away."""
 
 
+class _Calls:
+    """Counts what all processes do together, in the same order: ``begun`` is how far this one has come."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def next(self) -> int:
+        """The number of the one that begins, from 0."""
+        self.begun += 1
+        return self.begun - 1
+
+
 @dataclass(frozen=True)
 class Processes:
     """This process is ``rank`` of ``count``; without a ``store`` it is alone, and has nobody to wait for or to tell."""
@@ -42,7 +53,7 @@ class Processes:
     rank: int = 0
     count: int = 1
     store: Store | None = None
-    _calls: Iterator[int] = field(default_factory=itertools.count, compare=False)
+    _calls: _Calls = field(default_factory=_Calls, compare=False)
     _ear: Ear = field(default_factory=lambda: Ear(_FAILED), compare=False)
     _torn: Event = field(default_factory=Event, compare=False)
     _has_heard: Event = field(default_factory=Event, compare=False)
@@ -68,7 +79,7 @@ class Processes:
 
         The process that failed raises its own error, the others ToldError.
         """
-        number = next(self._calls)
+        number = self._calls.next()
         try:
             yield
         except SimpletunerError as error:
@@ -91,7 +102,7 @@ class Processes:
         """What ``make`` gives in the first process, in all of them. Raises what it raises; ToldError in the others."""
         if self.store is None:
             return make()
-        key = f"value/{next(self._calls)}"
+        key = f"value/{self._calls.next()}"
         with self.together():
             if self.is_first:
                 self.store.set(key, make())
@@ -102,7 +113,7 @@ class Processes:
         """The ``words`` of each process, by rank, in all of them."""
         if self.store is None:
             return [words]
-        key = f"each/{next(self._calls)}"
+        key = f"each/{self._calls.next()}"
         with self.together(), self.losses_named():
             self.store.set(f"{key}/{self.rank}", words)
         with self.losses_named():
@@ -111,13 +122,21 @@ class Processes:
     def tell(self, error: BaseException) -> None:
         """Let the others hear that this process ends with ``error``. Of several that do, the first is heard.
 
-        Once that was heard, the second is: after an error they save together, and another one may end that.
+        Once that was heard, the second is: after an error they save together, and another one may end that. Those that
+        fail side by side, as when memory ends in all of them, need not hear each other.
         """
         if self.store is None or isinstance(error, (ToldError, LostError)):
             return
         with suppress(RuntimeError):
-            told = json.dumps(as_told(error) | {"rank": self.rank, "torn": self.is_torn})
-            if self.store.compare_set(_FAILED, "", told).decode() != told:
+            facts = {"rank": self.rank, "torn": self.is_torn, "begun": self._calls.begun}
+            told = json.dumps(as_told(error) | facts)
+            found = self.store.compare_set(_FAILED, "", told).decode()
+            if found == told:
+                return
+            first = json.loads(found)
+            if first["begun"] == self._calls.begun and not (first["torn"] or self.is_torn):
+                self._has_heard.set()
+            else:
                 self.store.compare_set(_FAILED_TOO, "", told)
 
     def tear(self, error: BaseException) -> None:

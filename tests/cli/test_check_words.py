@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -61,6 +62,11 @@ def test_everything_is_told() -> None:
         "verdict this run can train",
     ):
         assert told in one_line(text), told
+
+
+def test_one_is_no_plural() -> None:
+    found = replace(CATS, batch=1, batches=1)
+    assert "; 1 update an epoch, 1 picture each" in one_line(shown(Report((found,), updates=1)))
 
 
 def test_no_line_is_wider_than_80_columns() -> None:

@@ -97,7 +97,7 @@ def _used(found: DatasetReport) -> str:
     if not found.batches:
         return text
     repeats = f" x ({found.repeats} repeats + 1)" if found.repeats else ""
-    return f"{text}{repeats}; {plural(found.batches, 'update')} an epoch, {found.batch} pictures each"
+    return f"{text}{repeats}; {plural(found.batches, 'update')} an epoch, {plural(found.batch, 'picture')} each"
 
 
 def _captions(captions: CaptionReport) -> str:

@@ -121,6 +121,18 @@ def test_patterns_are_compared_with_a_local_model_and_else_only_read(folder: Pat
         select(folder)
 
 
+def test_a_preset_that_leaves_no_layer_is_refused_before_anything_loads(folder: Path) -> None:
+    preset(folder, target_module=["Attention"], exclude_name=[".*"])
+    with pytest.raises(ConfigError, match=r"lycoris_config\.json: apply_preset: .* mean no layer: nothing would be"):
+        select(folder)
+
+
+def test_settings_by_a_name_that_no_adapted_layer_has_name_the_file(folder: Path) -> None:
+    preset(folder, target_module=["Attention"], name_algo_map={r"layers\.0$": {"factor": 4}})
+    with pytest.raises(ConfigError, match=r"lycoris_config\.json: apply_preset\.name_algo_map: .*would be ignored"):
+        select(folder)
+
+
 def test_full_training_has_no_layers_to_check(folder: Path) -> None:
     preset(folder, target_module=["Attenton"])
     words = json.loads((folder / "config" / "omnigen" / "multidatabackend.json").read_text())

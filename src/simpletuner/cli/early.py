@@ -9,7 +9,7 @@ from typing import Any
 
 from simpletuner.adapters.lycoris.preset import require_matches, require_name_matches, require_patterns, resolve_preset
 from simpletuner.adapters.targets import lora_paths, lora_settings
-from simpletuner.assemble.adapter_plan import known_shapes, transformer_config
+from simpletuner.assemble.adapter_plan import known_shapes, plan_adapter, transformer_config
 from simpletuner.assemble.weights import choose_weights
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.problems import near
@@ -38,6 +38,7 @@ def require_possible(loaded: LoadedRun, cwd: Path) -> None:
     if loaded.lycoris is not None:
         preset = resolve_preset(loaded.lycoris.raw.get("apply_preset", {}), facts.class_aliases)
         _require_layers(preset, loaded.lycoris_file, facts, _paths(facts, source))
+        _require_some(loaded, facts)
     _require_turns(loaded, facts, source)
     _require_judge(loaded, cwd)
     if model.model_type == "lora" and loaded.config.adapter.lora_type == "standard":
@@ -99,6 +100,18 @@ def _require_layers(preset: Mapping[str, Any], file: Path | None, facts: FamilyF
             require_name_matches(preset, paths)
     except ConfigError as error:
         raise ConfigError(error.reason, file=file, key=error.key, cure=error.cure) from None
+
+
+def _require_some(loaded: LoadedRun, facts: FamilyFacts) -> None:
+    """Refuse a LyCORIS file that leaves no layer to adapt, where the layers are known."""
+    try:
+        plan = plan_adapter(loaded, facts)
+    except ConfigError as error:
+        raise ConfigError(error.reason, file=loaded.lycoris_file, key=error.key, cure=error.cure) from None
+    if plan is not None and not plan.tensors:
+        reason = "its targets without exclude_name mean no layer: nothing would be trained"
+        cure = 'for example "target_module": ["Attention", "FeedForward"]'
+        raise ConfigError(reason, file=loaded.lycoris_file, key="apply_preset", cure=cure)
 
 
 def _require_targets(

@@ -200,7 +200,8 @@ def _network(denoiser: nn.Module, config: LycorisConfig, preset: Mapping[str, An
         try:
             network = create_lycoris(denoiser, preset=name, **options)
         except (AssertionError, ValueError) as error:
-            raise ConfigError(f"LyCORIS cannot lay {config.algo}: {error}", key="algo", cure="another rank") from error
+            cure = "a larger linear_dim, or leave such layers out with exclude_name"
+            raise ConfigError(f"LyCORIS cannot lay {config.algo}: {error}", key="algo", cure=cure) from error
         _require_layers(network)
         network.apply_to()
     schedule = RankSchedule(config.tlora_min_rank or 1, config.tlora_alpha or 1.0)

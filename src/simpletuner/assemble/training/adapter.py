@@ -22,6 +22,7 @@ from simpletuner.config.files.lycoris import LycorisConfig
 from simpletuner.config.files.lycoris_rules import idle_lines
 from simpletuner.config.load import LoadedRun
 from simpletuner.config.reading.environment import substitute
+from simpletuner.core.errors import ConfigError
 from simpletuner.core.events import Notice
 from simpletuner.core.keyed import derive_seed
 from simpletuner.core.progress import Progress
@@ -75,7 +76,11 @@ def _lycoris(stage: Stage, denoiser: nn.Module, file: AdapterFile | None) -> Lai
         config, told = lycoris_of(file, own, [place.path for place in places(denoiser)])
         _tell(stage, told)
     seed = derive_seed(stage.seed, "adapter")
-    adapter = attach_lycoris(denoiser, config, facts.class_aliases, seed)
+    try:
+        adapter = attach_lycoris(denoiser, config, facts.class_aliases, seed)
+    except ConfigError as error:
+        shaped_by = stage.loaded.lycoris_file if file is None else file.path
+        raise ConfigError(error.reason, file=shaped_by, key=error.key, cure=error.cure) from error
     _tell(stage, idle_lines(config.raw))
     _tell(stage, stray_lines(config.raw.get("apply_preset", {}), facts.class_aliases, places(denoiser)))
     _perturb(stage, adapter, denoiser, seed)

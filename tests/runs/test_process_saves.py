@@ -194,3 +194,26 @@ def test_a_signal_ends_all_of_them_in_every_phase(name: str, whom: str) -> None:
     with company(2, "train_batch_size=1", f"max_train_steps={done + 1}") as again:
         assert again.wait() == [0, 0], again.said(0)
     assert [record["step"] for record in metrics(OUTPUT)] == list(range(1, done + 2))
+
+
+@pytest.mark.parametrize("whom", ["all", pytest.param("one", marks=pytest.mark.long)])
+def test_a_signal_ends_an_evaluation_in_the_middle_of_it(whom: str) -> None:
+    held = DATASETS[0] | {"id": "held", "dataset_type": "eval", "cache_dir_vae": "cache/held"}
+    held["instance_data_dir"] = str(shutil.copytree("pictures", "held"))
+    Path("config/multidatabackend.json").write_text(json.dumps([DATASETS[0], held]))
+    words = ("train_batch_size=1", "checkpoint_step_interval=", "eval_steps_interval=2", "eval_timesteps=20")
+    with company(2, "max_train_steps=500", *words) as made:
+        made.until(lambda: steps_done() == [1, 2])
+        for process in made.processes[1:] if whom == "one" else made.processes:
+            os.kill(process.pid or 0, signal.SIGTERM)
+        assert made.wait(90) == [143, 143], made.said(0) + made.said(1)
+    said = made.said(0) + made.said(1)
+    assert said.count("stopped after step 2; checkpoint-2 is saved") == 1, said
+    assert "Traceback" not in said
+    assert present() == ["checkpoint-2"]
+    assert "loss/val/held" not in metrics(OUTPUT)[-1]
+
+
+def steps_done() -> list[object]:
+    file = OUTPUT / "metrics.jsonl"
+    return [record["step"] for record in metrics(OUTPUT) if "train_loss" in record] if file.exists() else []

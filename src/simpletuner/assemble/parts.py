@@ -76,7 +76,7 @@ def build_parts(stage: Stage, chosen: Checkpoint | None, stopping: Stopping, *, 
     length = resolve_length(stage.loaded.config.length, data.calendar, stage.processes.count)
     with told_stage(stage.emit, "init_prepare_models"):
         engine = build_engine(stage, model, data, text, length)
-        evaluator = build_evaluator(stage, engine, data, text, length)
+        evaluator = build_evaluator(stage, engine, data, text, length, stopping.alone)
         saver = build_saver(stage, engine, built.laid, data, length, evaluator)
     if chosen and start:
         with told_stage(stage.emit, "init_resume_checkpoint"):

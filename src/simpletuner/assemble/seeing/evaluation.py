@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 
@@ -31,15 +33,19 @@ from simpletuner.validation.loss.evaluator import Candidates, Evaluator, Exam
 from simpletuner.validation.loss.held_out import Bench, spread
 from simpletuner.validation.schedule import evaluation_due
 
+Alone = Callable[[], AbstractContextManager[None]]
+
 POOLED = "pooled"
 # As many pictures that are trained on are evaluated beside those that are not, up to this many.
 _MOST_SEEN = 16
 
 
-def build_evaluator(stage: Stage, engine: Engine, data: TrainingData, text: TextReader, length: Length) -> Evaluator:
-    """The evaluator; without pictures to evaluate it does nothing."""
+def build_evaluator(
+    stage: Stage, engine: Engine, data: TrainingData, text: TextReader, length: Length, alone: Alone = nullcontext
+) -> Evaluator:
+    """The evaluator; without pictures to evaluate it does nothing. ``alone`` as in :func:`bench_of`."""
     config = stage.loaded.config.evaluation
-    bench, exam = bench_of(stage, engine, data, text), exam_of(config, data)
+    bench, exam = bench_of(stage, engine, data, text, alone), exam_of(config, data)
     _announce(config, bench, exam, stage)
 
     def is_due(step: int) -> bool:
@@ -49,8 +55,11 @@ def build_evaluator(stage: Stage, engine: Engine, data: TrainingData, text: Text
     return Evaluator(bench, _with_references(exam, bench, engine, data), _candidates(engine), is_due, stage.emit)
 
 
-def bench_of(stage: Stage, engine: Engine, data: TrainingData, text: TextReader) -> Bench:
-    """Batches whose randomness does not depend on the run's seed, so that runs can be compared; no mask, no dropout."""
+def bench_of(stage: Stage, engine: Engine, data: TrainingData, text: TextReader, alone: Alone = nullcontext) -> Bench:
+    """Batches whose randomness does not depend on the run's seed, so that runs can be compared; no mask, no dropout.
+
+    ``alone`` is around what this process measures by itself, where a signal may end it.
+    """
     config, parallel = stage.loaded.config, engine.parallel
     maker = BatchMaker(
         seed=derive_seed("evaluation"),
@@ -70,8 +79,14 @@ def bench_of(stage: Stage, engine: Engine, data: TrainingData, text: TextReader)
         ranks=Ranks(parallel.rank, parallel.count),
         sum=lambda losses: _put_together(parallel, losses),
         in_step=parallel.is_sharded,
-        together=parallel.together,
+        together=parallel.together if parallel.is_sharded else partial(_together, parallel, alone),
     )
+
+
+@contextmanager
+def _together(parallel: Parallel, alone: Alone) -> Iterator[None]:
+    with parallel.together(), alone():
+        yield
 
 
 def _put_together(parallel: Parallel, losses: Tensor) -> Tensor:

@@ -170,7 +170,8 @@ def test_the_answer_to_a_signal_stands_below_the_bars_and_stays() -> None:
     foot.text = "finishing this step"
     with screen.capture() as capture:
         screen.print(console.picture())
-    assert capture.get().splitlines()[-1].strip() == "finishing this step"
+    assert capture.get().splitlines()[-1].endswith("finishing this step")
+    assert "\x1b[?25h" in capture.get(), "a second signal leaves a terminal with a cursor"
     console.hear(RunEnded(5, "interrupted", 2.0))
     assert not foot.shown
     last = stream.getvalue().rpartition("finishing this step")
@@ -183,6 +184,6 @@ def test_the_last_row_leaves_room_for_what_the_terminal_echoes_of_ctrl_c() -> No
     console.hear(started())
     console.hear(step(5))
     console.close()
-    last = stream.getvalue().rstrip("\n\x1b[?25h").rpartition("\n")[2]
+    last = stream.getvalue().replace("\x1b[?25h", "").rstrip().rpartition("\n")[2]
     assert "smoothed loss" in last
     assert cell_len(last) < 78

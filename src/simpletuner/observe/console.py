@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
+from rich.control import Control
 from rich.live import Live
 from rich.text import Text
 
@@ -83,11 +84,12 @@ class LiveConsole:
         """The bars as they stand; called by the refresh thread, so it reads whole frozen values only."""
         now = self._clock()
         width = self._console.width
-        rows = [stage_row(stage, now, width) for stage in tuple(self._stages.values())]
+        rows: list[RenderableType] = [stage_row(stage, now, width) for stage in tuple(self._stages.values())]
         if self._training:
             rows += [training_row(self._training, now, width), facts_row(self._training)]
         if self._foot.text:
-            rows.append(Text(self._foot.text, style="yellow"))
+            # The cursor comes back with it: a second signal ends the process, and nobody could show it then.
+            rows += [Control.show_cursor(show=True), Text(self._foot.text, style="yellow")]
         return Group(*rows)
 
     def _start(self, event: RunStarted) -> None:

@@ -16,7 +16,7 @@ def lora(rank: int, alpha: float) -> Leaves:
 
 
 def lokr(factor: int) -> Leaves:
-    return {"lokr_w1": torch.zeros(factor, factor), "lokr_w2": torch.zeros(8, 6), "alpha": torch.tensor(1.0)}
+    return {"lokr_w1": torch.zeros(factor, factor), "lokr_w2": torch.zeros(32, 24), "alpha": torch.tensor(1.0)}
 
 
 def test_most_layers_give_rank_and_alpha_and_the_others_a_pattern() -> None:
@@ -35,13 +35,16 @@ def test_most_layers_give_rank_and_alpha_and_the_others_a_pattern() -> None:
 def test_two_whole_factors_are_scaled_by_one() -> None:
     """PEFT would multiply by alpha / r, LyCORIS does not."""
     config = peft_layout({"a": lokr(16)}, ["a"]).config
-    assert config["r"] == config["alpha"] == 8
+    assert config["r"] == config["alpha"] == 32
     assert config["decompose_factor"] == 16
 
 
 def test_what_peft_cannot_hold_is_named() -> None:
     refused = {
         "one factor for all layers, and this adapter has 8 and 16": {"a": lokr(16), "b": lokr(8)},
+        "would split a in other factors": {
+            "a": {"lokr_w1": torch.zeros(64, 4), "lokr_w2": torch.zeros(4, 64), "alpha": torch.tensor(1.0)}
+        },
         "no layer of lokr and lora": {"a": lokr(16), "b": lora(2, 1)},
         "DoRA": {"a": lora(2, 1) | {"dora_scale": torch.ones(4, 1)}},
         "PEFT would adapt x.a too": {"a": lora(2, 1)},

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from simpletuner.adapters.export.layers import DESCRIBED, Layers, Leaves, method_of
+from simpletuner.adapters.lokr.size import LokrShape, lokr_shape
 from simpletuner.core.errors import ConfigError
 
 _CURE = "use --format merged, which holds any adapter exactly"
@@ -106,12 +107,15 @@ def _lokr(layers: Layers) -> dict[str, Any]:
         named = " and ".join(str(one) for one in sorted(factors))
         reason = f"PEFT's LoKr has one factor for all layers, and this adapter has {named}"
         raise ConfigError(reason, key="--format", cure=_CURE)
+    factor = factors.pop()
+    if unlike := next((path for path, leaves in layers.items() if not _is_split_by(factor, leaves)), None):
+        raise ConfigError(f"PEFT's LoKr would split {unlike} in other factors", key="--format", cure=_CURE)
     ranks = {path: _rank(leaves) for path, leaves in layers.items()}
     scaled = {path: {"alpha": leaves["alpha"]} if _inner(leaves) else _unit(leaves) for path, leaves in layers.items()}
     both = any("lokr_w1_b" in leaves for leaves in layers.values())
     return {
         "peft_type": "LOKR",
-        "decompose_factor": factors.pop(),
+        "decompose_factor": factor,
         "decompose_both": both,
         **_ranked(scaled, ranks, "alpha"),
     }
@@ -133,9 +137,20 @@ def _unit(leaves: Leaves) -> Leaves:
 
 def _smaller(leaves: Leaves) -> int:
     """The factor that splits a layer so: the larger edge of w1, which PEFT reaches with both dimensions."""
-    rows = len(leaves["lokr_w1"] if "lokr_w1" in leaves else leaves["lokr_w1_a"])
-    columns = (leaves["lokr_w1"] if "lokr_w1" in leaves else leaves["lokr_w1_b"]).shape[1]
-    return max(rows, columns)
+    return max(_whole_shape(leaves, "lokr_w1"))
+
+
+def _is_split_by(factor: int, leaves: Leaves) -> bool:
+    """Whether PEFT, which has no `unbalanced_factorization`, makes these two factors of the layer."""
+    shape = LokrShape(_whole_shape(leaves, "lokr_w1"), _whole_shape(leaves, "lokr_w2"))
+    out, inside = (small * large for small, large in zip(shape.w1, shape.w2, strict=True))
+    return lokr_shape(out, inside, factor) == shape
+
+
+def _whole_shape(leaves: Leaves, name: str) -> tuple[int, int]:
+    """The edges of a factor that may be a product."""
+    first, second = (leaves[name],) * 2 if name in leaves else (leaves[f"{name}_a"], leaves[f"{name}_b"])
+    return len(first), second.shape[1]
 
 
 _CONFIGS = {"lora": _lora, "loha": _loha, "lokr": _lokr}

@@ -40,6 +40,15 @@ def test_a_line_is_where_its_values_are() -> None:
     assert '<span class="k0">up: 1</span>' in html
 
 
+@pytest.mark.parametrize(
+    ("last", "told"), [(1, ["1"]), (3, ["1", "2", "3"]), (60, ["10", "20", "30", "40", "50", "60"])]
+)
+def test_no_step_lies_between_two(last: int, told: list[str]) -> None:
+    html = chart_html(Chart("t", (Line("up", tuple((step, 0.5) for step in range(1, last + 1))),)))
+    foot = html.partition('<div class="xs">')[2].partition("</div>")[0]
+    assert re.findall(r">([^<]+)</span>", foot) == told
+
+
 def test_smoothed_and_raw_have_one_colour_and_one_wild_value_does_not_flatten_the_rest() -> None:
     values = tuple((step, 1.0 + step / 1000) for step in range(200))
     wild = (*values, (200, 1e9))

@@ -27,9 +27,9 @@ class Span:
         """Where a value lies, from 0 to 1."""
         return (min(self.high, max(self.low, value)) - self.low) / (self.high - self.low)
 
-    def ticks(self) -> list[float]:
-        """Round numbers within it."""
-        step = _round_up((self.high - self.low) / (_TICKS + 1))
+    def ticks(self, least: float = 0.0) -> list[float]:
+        """Round numbers within it, at least so far from each other."""
+        step = max(least, _round_up((self.high - self.low) / (_TICKS + 1)))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
@@ -41,7 +41,8 @@ def chart_html(chart: Chart) -> str:
     coloured = list(zip(_colours(chart.lines), chart.lines, strict=True))
     drawn = "".join(_drawn(line, colour, x, y) for colour, line in coloured)
     rows = [(value, 1 - y.share(value)) for value in y.ticks()]
-    columns = [(value, x.share(value)) for value in x.ticks()]
+    # There is no step, nor timestep, between two.
+    columns = [(value, x.share(value)) for value in x.ticks(least=1)]
     grid = "".join(f'<path class="grid" d="M0 {_at(place)}H{_SIDE}"/>' for _, place in rows)
     size = f'viewBox="0 0 {_SIDE} {_SIDE}" preserveAspectRatio="none" role="img" aria-label="{escape(chart.title)}"'
     left = "".join(f'<span style="top:{100 * place:.2f}%">{short(value)}</span>' for value, place in rows)

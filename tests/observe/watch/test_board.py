@@ -50,6 +50,8 @@ def test_steps_are_points_under_the_names_of_metrics_jsonl() -> None:
 def test_an_evaluation_joins_its_step() -> None:
     evaluated = {"type": "training.status", "data": {"status": "evaluated", "global_step": 2, "metrics": {"ref": 0.1}}}
     assert list(board(step(2), evaluated).points) == [{"step": 2, "train_loss": 0.5, "learning_rate": 1e-4, "ref": 0.1}]
+    assert board(step(2), evaluated).status["status"] == "running"
+    assert board(evaluated).status["status"] == "evaluated"
 
 
 def test_a_run_that_went_back_makes_its_steps_anew() -> None:

@@ -67,7 +67,10 @@ class Board:
         data, progress = _mapping(message.get("data")), _mapping(message.get("progress"))
         metrics = _mapping(progress.get("metrics")) or _mapping(data.get("metrics"))
         step = _number(data.get("global_step"))
-        self.status = {**self.status, "status": _text(data.get("status")), "step": step}
+        told = _text(data.get("status"))
+        # An evaluation is something that a run does, not how it stands.
+        is_news = told != "evaluated" or "status" not in self.status
+        self.status = {**self.status, **({"status": told} if is_news else {}), "step": step}
         if self._is_over:
             self.pictures = deque(old for old in self.pictures if not old.is_preview)
         for key in ("current", "total", "percent", "eta_seconds"):

@@ -12,6 +12,7 @@ from simpletuner.core.events import Evaluated, ImagesRendered, Notice, Picture, 
 from simpletuner.observe.metrics_file import MetricsFile
 from simpletuner.observe.report.facts import Story
 from simpletuner.observe.report.listener import FILE, ReportPage
+from simpletuner.observe.report.media import FILE as MEDIA
 
 
 def listening(folder: Path, first_step: int = 0) -> ReportPage:
@@ -56,10 +57,14 @@ def test_writing_takes_a_small_part_of_a_run(tmp_path: Path) -> None:
 def test_a_run_that_never_began_leaves_the_page_of_the_one_before(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("of the one before")
     page = listening(tmp_path, 5)
+    shown = json.dumps({"step": 7, "kind": "validation", "nickname": "", "prompt": "", "size": "8x8", "path": "a.png"})
+    (tmp_path / MEDIA).write_text(f"{shown}\n")
     page.hear(RunEnded(5, "failed", 1.0))
     assert (tmp_path / FILE).read_text() == "of the one before"
+    assert (tmp_path / MEDIA).read_text() == f"{shown}\n"
     (tmp_path / "report.json").write_text("half")
     page.hear(RunStarted("x", tmp_path, 5, 9, 1))
+    assert (tmp_path / MEDIA).read_text() == ""
     page.hear(RunEnded(9, "completed", 1.0))
     assert "completed at step 9" in (tmp_path / FILE).read_text()
 

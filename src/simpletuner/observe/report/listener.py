@@ -26,12 +26,13 @@ class ReportPage:
     """Writes the page of one output folder; hears an event after metrics.jsonl does.
 
     ``story`` is what is known before training; ``scrub`` hides secrets in texts; ``first_step`` is the step resumed
-    from. Raises ``OSError`` when the folder cannot be read or written.
+    from.
     """
 
     def __init__(self, folder: Path, first_step: int, story: Story, scrub: Callable[[Any], Any]) -> None:
         self._folder = folder.absolute()
-        self._media = MediaFile(self._folder, first_step)
+        self._first_step = first_step
+        self._media: MediaFile | None = None
         self._thumbnails = Thumbnails(self._folder)
         self._story = story
         self._scrub = scrub
@@ -42,9 +43,10 @@ class ReportPage:
         """Take note; write the page when there is something new to look at. Raises OSError."""
         match event:
             case RunStarted():
+                self._pictures()
                 self._story = replace(self._story, max_steps=event.max_steps, lines=event.lines, end=None)
             case ImagesRendered():
-                self._media.add(event)
+                self._pictures().add(event)
                 self._write_if_due()
             case Evaluated():
                 self._write_if_due()
@@ -56,6 +58,12 @@ class ReportPage:
     def close(self) -> None:
         """Everything is written already."""
 
+    def _pictures(self) -> MediaFile:
+        """Those that stay, once this run starts or tells something: one that is refused before cuts nothing."""
+        if self._media is None:
+            self._media = MediaFile(self._folder, self._first_step)
+        return self._media
+
     def _write_if_due(self) -> None:
         if time.monotonic() - self._ended_writing >= self._took / _SHARE:
             self._write()
@@ -63,7 +71,7 @@ class ReportPage:
     def _write(self) -> None:
         began = time.monotonic()
         written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        records, series = read_records(self._folder / "metrics.jsonl"), self._media.series()
+        records, series = read_records(self._folder / "metrics.jsonl"), self._pictures().series()
         content = page(self._story, records, series, self._thumbnails.of, self._report(), written=written)
         write_text(self._folder / FILE, content)
         self._ended_writing = time.monotonic()

@@ -58,7 +58,7 @@ def test_the_documents_files_pass(folder: Path) -> None:
 
 def test_more_blocks_to_swap_than_there_are(folder: Path) -> None:
     weights = "pretrained_model_name_or_path=weights"
-    with pytest.raises(ConfigError, match=r"config.json: musubi_blocks_to_swap: 9 of 2 blocks"):
+    with pytest.raises(ConfigError, match=r"^command line: musubi_blocks_to_swap: 9 of 2 blocks"):
         select(folder, weights, "musubi_blocks_to_swap=9")
     assert select(folder, weights).config.memory.musubi_blocks_to_swap == 0
 

@@ -112,3 +112,6 @@ def test_a_tracker_that_is_not_there_names_the_file(root: Path) -> None:
         require_logins(run, root)
     assert caught.value.file == run.config_file
     require_logins(loaded(root, report_to="tensorboard"), root)
+    spoken = load_run(Selection(), {"report_to": "wandb", "push_to_hub": "true"}, root, {"HOME": str(root)})
+    with pytest.raises(ConfigError, match=r"^command line: report_to: "):
+        require_logins(spoken, root)

@@ -260,6 +260,13 @@ def test_missing_files_say_where_they_were_looked_for(project: Any) -> None:
         project.load(lycoris_config="mine.json")
 
 
+def test_where_an_option_stands(project: Any) -> None:
+    loaded = project.load(environ={"TRAINING_NUM_PROCESSES": "2"}, seed="5")
+    assert loaded.place_of("seed") == "command line"
+    assert loaded.place_of("num_processes") == "environment variable TRAINING_NUM_PROCESSES"
+    assert loaded.place_of("model_type") == loaded.place_of(None) == project.config
+
+
 def test_full_training_reads_no_lycoris_file(project: Any) -> None:
     project.lycoris.unlink()
     project.set(model_type="full")

@@ -50,13 +50,13 @@ def choose_weights(loaded: LoadedRun, facts: FamilyFacts) -> Weights:
     if not weights.is_on_hub:
         raise ConfigError(
             f"'{revision}' would be a revision on the hub, but the weights are in the folder {weights.source}",
-            file=loaded.config_file,
+            file=loaded.place_of(REVISION),
             key=REVISION,
             cure="leave it out, or name a hub id in pretrained_model_name_or_path",
         )
     if not _REVISION.fullmatch(revision) or ".." in revision:
         reason, cure = f"'{revision}' cannot be the name of a revision", "a branch, a tag or a commit of the repository"
-        raise ConfigError(reason, file=loaded.config_file, key=REVISION, cure=cure)
+        raise ConfigError(reason, file=loaded.place_of(REVISION), key=REVISION, cure=cure)
     return replace(weights, revision=revision)
 
 

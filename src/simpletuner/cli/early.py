@@ -23,6 +23,7 @@ from simpletuner.validation.scores.clip_files import require_clip_name
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
 _KEY = "pretrained_model_name_or_path"
+_TARGETS = "peft_lora_target_modules"
 _PARTS = ("transformer/config.json", "vae/config.json", "tokenizer")
 
 
@@ -42,7 +43,7 @@ def require_possible(loaded: LoadedRun, cwd: Path) -> None:
     _require_turns(loaded, facts, source)
     _require_judge(loaded, cwd)
     if model.model_type == "lora" and loaded.config.adapter.lora_type == "standard":
-        _require_targets(loaded.config.adapter, loaded.config_file, facts, known_shapes(source, facts))
+        _require_targets(loaded.config.adapter, loaded.place_of(_TARGETS), facts, known_shapes(source, facts))
 
 
 def _require_turns(loaded: LoadedRun, facts: FamilyFacts, source: str | Path) -> None:
@@ -53,7 +54,7 @@ def _require_turns(loaded: LoadedRun, facts: FamilyFacts, source: str | Path) ->
         try:
             rotating(facts.block_count(config), swapped)
         except ConfigError as error:
-            raise ConfigError(error.reason, file=loaded.config_file, key=error.key, cure=error.cure) from None
+            raise ConfigError(error.reason, file=loaded.place_of(error.key), key=error.key, cure=error.cure) from None
 
 
 def _require_judge(loaded: LoadedRun, cwd: Path) -> None:
@@ -64,7 +65,7 @@ def _require_judge(loaded: LoadedRun, cwd: Path) -> None:
         try:
             require_clip_name(named, cwd)
         except ConfigError as error:
-            raise ConfigError(error.reason, file=loaded.config_file, key=error.key, cure=error.cure) from None
+            raise ConfigError(error.reason, file=loaded.place_of(error.key), key=error.key, cure=error.cure) from None
 
 
 def named_source(named: str, facts: FamilyFacts, cwd: Path) -> str | Path:
@@ -115,7 +116,7 @@ def _require_some(loaded: LoadedRun, facts: FamilyFacts) -> None:
 
 
 def _require_targets(
-    config: AdapterConfig, file: Path | None, facts: FamilyFacts, shapes: Sequence[LinearShape]
+    config: AdapterConfig, file: Path | str, facts: FamilyFacts, shapes: Sequence[LinearShape]
 ) -> None:
     """Refuse names that mean no layer; ``file`` is for messages, and without ``shapes`` any name may."""
     try:

@@ -71,10 +71,11 @@ def require_logins(loaded: LoadedRun, cwd: Path) -> None:
     try:
         require_trackers(trackers(loaded.config.report.report_to), loaded.environ, cwd)
     except ConfigError as error:
-        raise ConfigError(error.reason, file=loaded.config_file, key=error.key, cure=error.cure) from None
+        raise ConfigError(error.reason, file=loaded.place_of(error.key), key=error.key, cure=error.cure) from None
     if loaded.config.publishing.push_to_hub and not _has_token(loaded.environ):
         cure = "hf auth login, or set HF_TOKEN; or push_to_hub=false"
-        raise ConfigError("nobody is logged in to the hub", file=loaded.config_file, key="push_to_hub", cure=cure)
+        key = "push_to_hub"
+        raise ConfigError("nobody is logged in to the hub", file=loaded.place_of(key), key=key, cure=cure)
 
 
 def _has_token(environ: Mapping[str, str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ class LoadedRun:
     ``name`` is the environment's or the example's; ``values`` are the options the user gave, unconverted, by their
     flat names; ``inputs`` are the input pictures of validation; ``text_cache`` is the full path of the token cache;
     ``zero`` is what DeepSpeed shares out;
-    ``environ`` is the environment with the variables of the ``config.env`` files.
+    ``environ`` is the environment with the variables of the ``config.env`` files; ``origins`` says where options stand
+    that are not in ``config_file``.
     """
 
     config: RunConfig
@@ -66,6 +67,11 @@ class LoadedRun:
     notices: tuple[str, ...]
     values: Mapping[str, object]
     environ: Mapping[str, str]
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def place_of(self, key: str | None) -> Path | str:
+        """Where an option stands, for messages: the command line, a variable, or the configuration's file."""
+        return self.origins.get(key or "") or self.config_file or COMMAND_LINE
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,7 @@ def load_run(selection: Selection, overrides: Mapping[str, str], cwd: Path, envi
         notices=(*told, *previews, *more, *of_data, *placeholder_notices(config, dataloader.datasets, prompts)),
         values=given.values,
         environ=found.environ,
+        origins=found.origins,
     )
 
 

@@ -84,7 +84,7 @@ def _facts(found: DatasetReport) -> Iterator[tuple[str, str]]:
     if found.captions:
         yield "captions", _captions(found.captions)
     if found.upscaled.count:
-        worst = f"the most {found.upscaled.factor:.2g} times: {found.upscaled.file}"
+        worst = f"the most {found.upscaled.shown} times: {found.upscaled.file}"
         yield "enlarged", f"{plural(found.upscaled.count, 'picture')}, {worst}"
     for line in found.changes.lines():
         yield "changes", line

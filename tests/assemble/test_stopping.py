@@ -59,6 +59,23 @@ def test_among_others_a_signal_waits_unless_they_do_nothing_but_wait(stopping: S
     assert stopping.together
 
 
+def test_a_lost_terminal_counts_as_sigterm_however_often_it_is_told(stopping: Stopping) -> None:
+    for _ in range(3):
+        send(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    with pytest.raises(Terminated):
+        stopping.check()
+
+
+def test_a_run_that_nohup_started_hears_nothing_of_its_terminal() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stopping = Stopping()
+    with stopping.listening():
+        send(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, former)
+    assert not stopping.asked
+
+
 def test_what_is_said_at_once_is_what_the_run_is_doing(stopping: Stopping, capfd: pytest.CaptureFixture[str]) -> None:
     stopping.phase = Phase.TRAINING
     send(signal.SIGTERM)

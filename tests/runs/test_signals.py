@@ -1,13 +1,17 @@
-"""SIGINT and SIGTERM in every phase of a run: an end that can be gone on from, its exit code, and no trace."""
+"""SIGINT and SIGTERM in every phase of a run, and a terminal that is closed: an end that can be gone on from."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -209,6 +213,35 @@ def test_a_signal_ends_every_phase_so_that_it_can_go_on(
     assert "Traceback" not in told
     phase.holds()
     done = steps()
+    assert train(max_train_steps=done + 1) == 0
+    assert [record["step"] for record in metrics(OUTPUT)] == list(range(1, done + 2))
+
+
+def test_a_terminal_that_is_closed_ends_a_run_so_that_it_can_go_on(train: Train) -> None:
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "simpletuner", "train", "max_train_steps=500", "checkpoint_step_interval=1000"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  (one call of the system)
+    ) as process:
+        os.close(its)
+        os.set_blocking(ours, False)
+        end = time.monotonic() + 120
+        while steps() < 2 and time.monotonic() < end:
+            # Nobody reads what a full terminal shows, and the run would wait.
+            with suppress(BlockingIOError):
+                os.read(ours, 1 << 16)
+            time.sleep(0.01)
+        os.close(ours)
+        process.wait(timeout=60)
+    # The shell that would be told how it ended is gone, too.
+    last_step_is_saved()
+    done = steps()
+    assert 2 <= done < 500
     assert train(max_train_steps=done + 1) == 0
     assert [record["step"] for record in metrics(OUTPUT)] == list(range(1, done + 2))
 

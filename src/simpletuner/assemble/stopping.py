@@ -1,11 +1,11 @@
-"""SIGINT and SIGTERM: remembered, and obeyed at the next place where nothing is half-made."""
+"""SIGINT, SIGTERM and SIGHUP: remembered, and obeyed at the next place where nothing is half-made."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from types import FrameType
 
@@ -16,6 +16,8 @@ from simpletuner.core.progress import Progress
 from simpletuner.training.parallel.base import Parallel
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A terminal was closed, or a connection to this machine was lost.
+_LOST = signal.SIGHUP
 
 
 class Phase(Enum):
@@ -43,7 +45,7 @@ class _EndedNow(BaseException):
 
 
 class Stopping:
-    """Remembers the first signal. A second one ends the process at once.
+    """Remembers the first signal. A second one ends the process at once; a lost terminal counts as SIGTERM, once.
 
     ``phase`` is what the run is doing. ``together`` says that other processes would wait for this one, so that it may
     only end where all of them do.
@@ -64,8 +66,9 @@ class Stopping:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take over both signals inside the block."""
-        former = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+        """Take over the signals inside the block; not that of a lost terminal where it is ignored (`nohup`)."""
+        lost = () if signal.getsignal(_LOST) is signal.SIG_IGN else (_LOST,)
+        former = {number: signal.signal(number, self._hear) for number in (*_SIGNALS, *lost)}
         try:
             yield
         except _EndedNow:
@@ -120,9 +123,12 @@ class Stopping:
         self._foot.text = f"{self.phase.answer}; once more ends at once"
         if not self._foot.shown:
             # A plain write is all that is safe in a signal handler: the console may be in the middle of a line.
-            os.write(2, f"\n{self._foot.text}\n".encode())
+            with suppress(OSError):
+                os.write(2, f"\n{self._foot.text}\n".encode())
         for ending in _SIGNALS:
             signal.signal(ending, signal.SIG_DFL)
+        # It may come again: from the system and from the shell that ends.
+        signal.signal(_LOST, signal.SIG_IGN)
         if self._anywhere:
             raise _EndedNow
 

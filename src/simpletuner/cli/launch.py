@@ -26,7 +26,7 @@ PIPE = "SIMPLETUNER_LAUNCHER_PIPE"
 """The variable that gives a process the end of a pipe that this one holds the other end of."""
 _PORT = 29500
 _POLL_SECONDS = 0.1
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ORDERLY = (ExitCode.OK, ExitCode.INTERRUPTED, ExitCode.TERMINATED)
 # After a process has failed: the others have heard of it, and save; after one has died they wait for nobody.
 _GRACE_SECONDS = {"failed": 300.0, "died": 15.0}
@@ -106,8 +106,9 @@ class _Group:
 
     @contextmanager
     def forwarding(self) -> Iterator[None]:
-        """Pass SIGINT and SIGTERM on to all of them; leave nobody behind."""
-        former = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+        """Pass signals on to all of them, not those that are ignored (`nohup`); leave nobody behind."""
+        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        former = {number: signal.signal(number, self._hear) for number in heard}
         try:
             yield
         finally:

@@ -106,7 +106,7 @@ class Facts:
 
     @property
     def drawn_with(self) -> str:
-        """The folder of the repository whose weights drew the pictures: empty for its root, ``ema/`` for the average."""
+        """The repository's folder of the weights that drew the pictures: empty for its root, or ``ema/``."""
         ema = self.loaded.config.ema
         return "ema/" if ema.use_ema and ema.ema_validation == "ema_only" else ""
 

@@ -387,7 +387,7 @@ def _captions() -> Iterator[Case]:
         "only_mark": (b"\xef\xbb\xbf", "is empty"),
         "only_wide_mark": (b"\xff\xfe", "is empty"),
         "wide_unmarked": ("a cat".encode("utf-16-le"), "NUL"),
-        "latin": ("caf\u00e9".encode("latin-1"), "not UTF-8 (byte 3)"),
+        "latin": ("caf\u00e9".encode("latin-1"), "not UTF-8: caption_latin.txt, byte 3"),
         "nul": (b"a\0cat", "NUL"),
         "half_character": (b"a \xed\xa0\x80 cat", "not UTF-8"),
         "half_wide_character": (b"\xff\xfe\x00\xd8", "not UTF-8"),

@@ -58,7 +58,7 @@ def load_pretrained(
             f"cannot load '{subfolder}' from '{source}': {said}",
             key=_KEY,
             cure="give a folder in diffusers layout or a hub id you can reach (`hf auth login`, HF_ENDPOINT); "
-            "model_flavour=tiny needs neither",
+            "the bundled tiny model (model_flavour=tiny, --model tiny) needs neither",
         ) from error
     # Now those that were fetched just now.
     _require_whole(source, subfolder)

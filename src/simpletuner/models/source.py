@@ -69,5 +69,5 @@ def _not_found(repository: str, revision: str | None, error: Exception, alone: s
         f"cannot load {named}: {said}",
         key="pretrained_model_name_or_path",
         cure="give a folder in diffusers layout or a hub id you can reach (`hf auth login`, HF_ENDPOINT); "
-        "model_flavour=tiny needs neither",
+        "the bundled tiny model (model_flavour=tiny, --model tiny) needs neither",
     )

@@ -48,9 +48,8 @@ def require_clip(stage: Stage) -> FoundClip | None:
         with clip_on(found.folder, torch.device("cpu")):
             pass
     except ConfigError as error:
-        raise ConfigError(
-            error.reason, file=error.file or loaded.config_file, key=error.key, cure=error.cure
-        ) from error
+        file = error.file or loaded.place_of(error.key)
+        raise ConfigError(error.reason, file=file, key=error.key, cure=error.cure) from error
     return found
 
 

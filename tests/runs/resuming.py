@@ -98,7 +98,9 @@ class Trial:
 
 
 def _is_result(path: Path) -> bool:
-    return not path.parts[0].startswith("checkpoint-") and path.parts[0] not in _TOLD
+    # What was being written into a cache stays hidden there until `cache --prune`: another process may be writing it.
+    is_left = path.parts[0] == "cache" and path.suffix == ".partial"
+    return not path.parts[0].startswith("checkpoint-") and path.parts[0] not in _TOLD and not is_left
 
 
 def begun(folder: Path, **options: object) -> Trial:

@@ -131,7 +131,7 @@ def test_a_revision_that_was_not_fetched_ends_at_once(
 def test_check_refuses_a_revision_of_a_folder(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(pretrained_model_revision="main") == 2
     said = "".join(capsys.readouterr())
-    assert f"config/config.json: {OPTION}: 'main' would be a revision on the hub" in said.replace("\n", " ")
+    assert f"command line: {OPTION}: 'main' would be a revision on the hub" in said.replace("\n", " ")
 
 
 @pytest.mark.long

@@ -218,6 +218,11 @@ def test_a_signal_ends_every_phase_so_that_it_can_go_on(
 
 
 def test_a_terminal_that_is_closed_ends_a_run_so_that_it_can_go_on(train: Train) -> None:
+    def takes_the_terminal() -> None:
+        # Whoever started the tests may ignore it.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
     ours, its = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "simpletuner", "train", "max_train_steps=500", "checkpoint_step_interval=1000"],
@@ -226,7 +231,7 @@ def test_a_terminal_that_is_closed_ends_a_run_so_that_it_can_go_on(train: Train)
         stdout=its,
         stderr=its,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  (one call of the system)
+        preexec_fn=takes_the_terminal,  # noqa: PLW1509  (two calls of the system)
     ) as process:
         os.close(its)
         os.set_blocking(ours, False)

@@ -17,7 +17,8 @@ from simpletuner.assemble.data.survey import Around, Surveyed, around_of, calend
 from simpletuner.config.load import LoadedRun
 from simpletuner.core.batch import Latents
 from simpletuner.core.events import Event
-from simpletuner.data.cache.fill import FillSettings, LatentCache, fill_latents
+from simpletuner.data.cache.crew import FillSettings
+from simpletuner.data.cache.fill import LatentCache, fill_latents
 from simpletuner.data.cache.latents import LatentStore
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.files.digests import Digests

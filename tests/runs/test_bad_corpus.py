@@ -17,7 +17,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from simpletuner.core.batch import Latents
-from simpletuner.data.cache.fill import FillSettings, LatentCache, fill_latents
+from simpletuner.data.cache.crew import FillSettings
+from simpletuner.data.cache.fill import LatentCache, fill_latents
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.captions.candidates import CaptionSpec
 from simpletuner.data.entries import Dropped

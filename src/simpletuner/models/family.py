@@ -40,6 +40,10 @@ class Codec(Protocol):
         """Names weights and scaling; part of every latent cache key."""
         ...
 
+    def threads(self) -> int:
+        """Threads of the CPU that its operations are divided among; 1 on a card."""
+        ...
+
     def encode(self, pixels: Tensor) -> Latents:
         """The posterior, (B, C, h, w), of pixels (B, 3, H, W) in [-1, 1]."""
         ...

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from simpletuner.core.events import Event, Notice, StageProgress
 from simpletuner.core.samples import SampleId
 from simpletuner.data.cache import keys as cache_keys
 from simpletuner.data.cache import latents as latents_module
-from simpletuner.data.cache.fill import Filled, FillSettings, LatentCache, fill_latents
+from simpletuner.data.cache.crew import FillSettings
+from simpletuner.data.cache.fill import Filled, LatentCache, fill_latents
 from simpletuner.data.cache.keys import content_digest
 from simpletuner.data.cache.latents import LatentStore
 from simpletuner.data.cache.pixels import to_tensor
@@ -436,6 +437,89 @@ def test_no_more_pictures_are_in_memory_than_allowed(room: Room, pictures: Any, 
     # A batch of a size that has run out is shorter, twice.
     assert max(met) <= most + 2
     assert max(met) > most / 2
+
+
+# --- several batches at the same time
+
+
+@pytest.fixture
+def own_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+class Meeting(Pooling):
+    """Encodes when somebody else does too, for the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = threading.Barrier(2, timeout=20)
+
+    def encode(self, pixels: Tensor) -> Latents:
+        if len(self.shapes) < 2:
+            self.both.wait()
+        return super().encode(pixels)
+
+
+@pytest.mark.usefixtures("own_threads")
+def test_small_batches_are_encoded_side_by_side_on_a_cpu_and_give_the_same_bytes(room: Room) -> None:
+    assert room.fill(Pooling(), batch_size=2) == Filled((), encoded=7, reused=0)
+    one_after_another = room.contents()
+    for key in one_after_another:
+        room.store.remove(key)
+    running = threading.active_count()
+    assert room.fill(Meeting(), batch_size=2, threads=2) == Filled((), encoded=7, reused=0)
+    assert room.contents() == one_after_another
+    told = [event for event in room.heard if isinstance(event, StageProgress)]
+    assert (told[-1].done, told[-1].total) == (7, 7)
+    assert threading.active_count() == running
+
+
+@pytest.mark.usefixtures("own_threads")
+def test_large_batches_are_encoded_one_after_another_on_a_cpu_too(room: Room) -> None:
+    at_once, most = threading.Semaphore(1), 1 << 20
+
+    class Alone(Pooling):
+        def encode(self, pixels: Tensor) -> Latents:
+            assert at_once.acquire(blocking=False)
+            time.sleep(0.01)
+            at_once.release()
+            return super().encode(pixels)
+
+    large = room.entries(geometry=GeometrySpec(512, alignment=16))
+    assert all(entry.placement.target.width * entry.placement.target.height * 4 > most / 2 for entry in large)
+    assert room.fill(Alone(), large, batch_size=4, threads=8).encoded == 7
+
+
+@pytest.mark.usefixtures("own_threads")
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), ValueError("a bug")])
+def test_what_ends_one_of_several_batches_ends_the_filling_and_keeps_the_others(room: Room, error: Exception) -> None:
+    class Dying(Pooling):
+        def encode(self, pixels: Tensor) -> Latents:
+            if pixels.shape[2:] == (48, 80):
+                raise error
+            return super().encode(pixels)
+
+    running = threading.active_count()
+    with pytest.raises(type(error), match=str(error)):
+        room.fill(Dying(), threads=2)
+    assert threading.active_count() == running
+    assert list(room.store.partials()) == []
+    there = len(room.store.keys())
+    assert room.fill(Pooling(), threads=2) == Filled((), encoded=7 - there, reused=there)
+
+
+@pytest.mark.usefixtures("own_threads")
+def test_of_several_batches_what_cannot_be_used_is_dropped(room: Room) -> None:
+    class Overflowing(Pooling):
+        def encode(self, pixels: Tensor) -> Latents:
+            latents = super().encode(pixels)
+            latents.mean[0, 0, 0, 0] = float("nan")
+            return latents
+
+    filled = room.fill(Overflowing(), threads=2)
+    assert (filled.encoded, len(filled.dropped)) == (3, 4)
 
 
 # --- several processes

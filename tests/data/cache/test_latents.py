@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from simpletuner.core.batch import Latents
 from simpletuner.core.samples import SampleId
 from simpletuner.data.cache.keys import LATENT_DTYPE, latent_ingredients, latent_key
-from simpletuner.data.cache.latents import LatentStore, Sparing, encode, is_finite, steady
+from simpletuner.data.cache.latents import LatentStore, Sparing, encode, is_finite, side_by_side, steady
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.entries import Entry
 from simpletuner.data.places.crops import Crop
@@ -79,6 +80,57 @@ def test_a_latent_does_not_depend_on_its_company(pixels: Tensor, batch_size: int
         assert torch.equal(alone.mean, whole[number].mean)
         assert torch.equal(alone.logvar, whole[number].logvar)
     assert (1 in vae.counts) is (batch_size == 1), "who encodes one by one pays for one"
+
+
+@pytest.mark.parametrize(
+    ("edge", "batch_size", "threads", "batches"),
+    [
+        (64, 4, 1, 1),
+        (64, 4, 2, 2),
+        (64, 4, 16, 16),
+        (256, 4, 16, 4),
+        (512, 4, 16, 1),
+        (512, 1, 16, 4),
+        (1024, 1, 16, 1),
+        (4096, 8, 2, 1),
+    ],
+)
+def test_batches_beside_each_other_have_no_more_pixels_than_a_large_picture(
+    edge: int, batch_size: int, threads: int, batches: int
+) -> None:
+    assert side_by_side(edge * edge, batch_size, threads) == batches
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_latent_does_not_depend_on_what_is_encoded_meanwhile(pixels: Tensor, batch_size: int) -> None:
+    codec, threads = steady(Vae(), batch_size, 2), torch.get_num_threads()
+    alone = [encode(codec, [picture])[0] for picture in pixels]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda picture: encode(codec, [picture])[0], list(pixels) * 4))
+    for number, made in enumerate(together):
+        assert torch.equal(made.mean, alone[number % 5].mean)
+        assert torch.equal(made.logvar, alone[number % 5].logvar)
+    # What the codec was told to have is given back, to this thread and to new ones.
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == 2
+    torch.set_num_threads(threads)
+
+
+def test_operations_leave_cores_to_the_batches_beside() -> None:
+    class Telling(Vae):
+        def encode(self, pixels: Tensor) -> Latents:
+            self.counts.append(torch.get_num_threads())
+            return Latents(pixels[:, :1], pixels[:, :1])
+
+    threads, codec = torch.get_num_threads(), Telling()
+    torch.set_num_threads(3)
+    try:
+        for edge in (64, 608, 1024):
+            steady(codec, 1, 3).encode(torch.zeros(1, 3, edge, edge))
+        assert codec.counts == [1, 1, 3]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_a_picture_without_a_number_is_seen() -> None:

@@ -16,7 +16,8 @@ from torch.nn.functional import avg_pool2d
 from simpletuner.core.batch import Latents
 from simpletuner.core.errors import NonFiniteError
 from simpletuner.core.samples import SampleId
-from simpletuner.data.cache.fill import FillSettings, LatentCache, fill_latents
+from simpletuner.data.cache.crew import FillSettings
+from simpletuner.data.cache.fill import LatentCache, fill_latents
 from simpletuner.data.cache.ondemand import LatentsOnDemand
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.entries import Entry, PictureError

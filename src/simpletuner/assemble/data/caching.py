@@ -13,7 +13,7 @@ from simpletuner.config.datasets.conditioning_rules import MASKS, REFERENCES
 from simpletuner.config.sections.data import DataConfig
 from simpletuner.core.events import Emit, StageProgress
 from simpletuner.core.ranks import Ranks
-from simpletuner.data.cache.fill import FillSettings
+from simpletuner.data.cache.crew import FillSettings
 from simpletuner.data.cache.latents import ImageCodec
 from simpletuner.data.cache.masks import MaskKind, MasksOnDemand
 from simpletuner.data.cache.store import TensorStore
@@ -22,6 +22,7 @@ from simpletuner.data.files.damage import damage_of
 from simpletuner.data.files.digests import Digests
 from simpletuner.data.files.index import open_index
 from simpletuner.data.files.snapshot import Share, share_all
+from simpletuner.models.family import Codec
 
 # More threads than this only wait for each other: decoding is what they do.
 _THREADS = 8
@@ -35,7 +36,7 @@ class Cacher:
     the run begins or goes on with: the windows of others are of no use to it.
     """
 
-    codec: ImageCodec
+    codec: Codec
     options: DataConfig
     ranks: Ranks
     emit: Emit
@@ -62,6 +63,7 @@ class Cacher:
             batch_size=self.options.vae_batch_size,
             read_ahead=self.options.read_batch_size,
             workers=min(self.options.max_workers, _THREADS),
+            threads=self.codec.threads(),
             ranks=self.ranks.count,
             rank=self.ranks.rank,
         )

@@ -15,8 +15,9 @@ from simpletuner.core.batch import Latents
 from simpletuner.core.errors import DataError
 from simpletuner.core.events import Emit, Notice
 from simpletuner.core.samples import Use
+from simpletuner.data.cache.crew import FillSettings
 from simpletuner.data.cache.decode import first_read
-from simpletuner.data.cache.fill import Filled, FillSettings, LatentCache, fill_latents
+from simpletuner.data.cache.fill import Filled, LatentCache, fill_latents
 from simpletuner.data.cache.latents import ImageCodec, LatentStore, steady
 from simpletuner.data.cache.masks import MasksOnDemand
 from simpletuner.data.cache.ondemand import LatentsOnDemand
@@ -46,7 +47,7 @@ class Prepared:
         self.latents_in = LatentStore(store, codec.fingerprint())
         self._how = how
         self.masks = masks
-        alike = steady(codec, how.batch_size)
+        alike = steady(codec, how.batch_size, how.threads)
         self._latents = LatentsOnDemand(surveyed.source, digests, store, alike, keep=not config.vae_cache_disable)
         # Of the epoch that is trained, and of the one before it.
         self.arrangement = lru_cache(maxsize=2)(self._arranged)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from simpletuner.assemble.data.prepared import Prepared
 from simpletuner.assemble.planning.figures import CacheFigures, SizeFigures
@@ -19,7 +21,7 @@ from simpletuner.config.datasets.conditioning_rules import MASKS
 from simpletuner.core.batch import Latents
 from simpletuner.core.memory import give_back, is_exhausted
 from simpletuner.data.cache.keys import content_digest
-from simpletuner.data.cache.latents import ImageCodec, LatentStore, Sparing, steady
+from simpletuner.data.cache.latents import ImageCodec, LatentStore, Sparing, side_by_side, steady
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.cache.tokens import Caption, fill_tokens
 from simpletuner.data.entries import Entry
@@ -64,8 +66,8 @@ def measure_caching(stage: Stage, codec: Codec, text: TextReader, datasets: Sequ
         if made.config.conditioning_type not in MASKS:
             missing.add(made)
     batch = stage.loaded.config.data.vae_batch_size
-    encoder = Sparing(steady(codec, batch), lambda _told: None)
-    sizes = tuple(_encoded(stage, encoder, size, count, batch) for size, count in sorted(missing.sizes.items()))
+    encoding = _Encoding(Sparing(steady(codec, batch, codec.threads()), lambda _told: None), batch, codec.threads())
+    sizes = tuple(_encoded(stage, encoding, size, count) for size, count in sorted(missing.sizes.items()))
     captioned = [made for made in datasets if made.config.dataset_type != "conditioning"]
     tokens = _token_bytes(captioned, text, stage.loaded.text_cache)
     folders = _latent_bytes(missing, codec, stage.family.latents)
@@ -73,14 +75,36 @@ def measure_caching(stage: Stage, codec: Codec, text: TextReader, datasets: Sequ
     return CacheFigures(sizes, sum(missing.sizes.values()), sum(folders.values()), dict(folders))
 
 
-def _encoded(stage: Stage, encoder: ImageCodec, size: Size, count: int, batch: int) -> SizeFigures:
+@dataclass(frozen=True)
+class _Encoding:
+    """How the filling encodes: batches of ``batch`` pictures, several at the same time where ``threads`` allow it."""
+
+    codec: ImageCodec
+    batch: int
+    threads: int
+
+    def batches(self, size: Size, count: int) -> int:
+        """How many batches of ``count`` pictures are encoded at the same time."""
+        return min(side_by_side(size.width * size.height, self.batch, self.threads), -(-count // self.batch))
+
+    def encode(self, pixels: Tensor, batches: int) -> None:
+        """So many times the same pixels (B, 3, H, W), at the same time."""
+        if batches == 1:
+            self.codec.encode(pixels)
+            return
+        with ThreadPoolExecutor(batches) as pool:
+            list(pool.map(self.codec.encode, [pixels] * batches))
+
+
+def _encoded(stage: Stage, encoding: _Encoding, size: Size, count: int) -> SizeFigures:
     """Seconds of one picture of ``size`` among as many as are encoded at once, after a first go."""
     device = stage.accelerator.device
-    pixels = torch.rand(min(batch, count), 3, size.height, size.width) * 2 - 1
+    pixels = torch.rand(min(encoding.batch, count), 3, size.height, size.width) * 2 - 1
+    batches = encoding.batches(size, count)
     reset_peak(device)
     try:
-        encoder.encode(pixels)
-        seconds = seconds_of(device, lambda: encoder.encode(pixels))
+        encoding.encode(pixels, batches)
+        seconds = seconds_of(device, lambda: encoding.encode(pixels, batches))
     except (MemoryError, RuntimeError) as error:
         if not is_exhausted(error):
             raise
@@ -88,7 +112,7 @@ def _encoded(stage: Stage, encoder: ImageCodec, size: Size, count: int, batch: i
     if seconds < 0:
         give_back()
         return SizeFigures(str(size), count, 0.0, None)
-    return SizeFigures(str(size), count, seconds / len(pixels), read_peak(device))
+    return SizeFigures(str(size), count, seconds / (len(pixels) * batches), read_peak(device))
 
 
 def _latent_bytes(missing: _Missing, codec: Codec, spec: LatentSpec) -> Counter[Path]:

@@ -22,7 +22,7 @@ from simpletuner.core.events import Emit
 from simpletuner.core.ranks import Ranks
 from simpletuner.core.samples import SampleId, Use
 from simpletuner.core.seeds import generator
-from simpletuner.data.cache.fill import FillSettings
+from simpletuner.data.cache.crew import FillSettings
 from simpletuner.data.cache.latents import ImageCodec
 from simpletuner.data.cache.masks import MasksOnDemand
 from simpletuner.data.entries import Entry

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
+from typing import TypeAlias
 
 from torch import Tensor
 
 from simpletuner.core.batch import Latents
 from simpletuner.core.events import Emit, Notice, StageProgress
 from simpletuner.core.keyed import derive_seed
+from simpletuner.data.cache.crew import FillSettings, encoders, pools, shares
 from simpletuner.data.cache.decode import picture_pixels
 from simpletuner.data.cache.latents import ImageCodec, LatentStore, Sparing, encode, is_finite, steady
 from simpletuner.data.cache.order import own_order
@@ -35,19 +37,6 @@ class LatentCache:
 
 
 @dataclass(frozen=True)
-class FillSettings:
-    """How to fill: pictures encoded together (``batch_size``), decoded pictures that may be in memory, or two batches
-    where that is more (``read_ahead``), threads that read and that write (``workers``), and this process's share.
-    """
-
-    batch_size: int
-    read_ahead: int = 25
-    workers: int = 4
-    ranks: int = 1
-    rank: int = 0
-
-
-@dataclass(frozen=True)
 class Filled:
     """What a filling did with this process's share. ``dropped`` is sorted by file."""
 
@@ -65,6 +54,10 @@ class _Prepared:
     pixels: Tensor | None
 
 
+_Made: TypeAlias = tuple[_Prepared, Latents]
+_HandOn: TypeAlias = Callable[[Sequence[_Prepared]], None]
+
+
 @dataclass
 class _Tally:
     """What the filling has done so far."""
@@ -72,6 +65,12 @@ class _Tally:
     dropped: list[Dropped] = field(default_factory=list)
     encoded: int = 0
     reused: int = 0
+    counting: Lock = field(default_factory=Lock)
+
+    def count(self, encoded: int) -> None:
+        """May be told from several threads."""
+        with self.counting:
+            self.encoded += encoded
 
     @property
     def done(self) -> int:
@@ -84,7 +83,7 @@ def fill_latents(entries: Iterable[Entry], cache: LatentCache, how: FillSettings
     An entry whose file is known and whose key is there is reused unopened: damage is found, and mended, when it is
     used. Pictures of one size are encoded together, fewer when memory runs out. A picture that cannot be decoded,
     changed its size since the scan or gives a non-finite latent is dropped, with the reason. What is done is kept when
-    the filling is interrupted.
+    the filling is interrupted. On a CPU, several batches of small pictures are encoded at the same time.
 
     ``how.ranks`` processes divide the pictures by path. Processes that know nothing of each other may fill one folder
     too: each takes its batches in an order of its own and passes over what another one has made.
@@ -96,7 +95,7 @@ def fill_latents(entries: Iterable[Entry], cache: LatentCache, how: FillSettings
     def warn(text: str) -> None:
         emit(Notice(f"{label}: {text}", level="warning"))
 
-    filling = _Filling(cache, how, Sparing(steady(cache.codec, how.batch_size), warn))
+    filling = _Filling(cache, how, Sparing(steady(cache.codec, how.batch_size, how.threads), warn))
     missing = filling.missing(entries)
     total = filling.tally.done + len(missing)
     # Closed by name: an exception keeps the frame alive, and with it the threads.
@@ -138,18 +137,20 @@ class _Filling:
         """Encode; yield how many entries are done, now and then and at the end."""
         how = self._how
         told = 0
-        with _threads(how.workers) as (reading, writing):
-            behind = Behind(writing, how.workers)
-            window = max(how.read_ahead - how.batch_size, how.batch_size)
-            # Several to a thread: each change of threads takes time from the encoder.
-            share = max(min(window // how.workers, how.batch_size), 1)
-            for prepared in ahead(reading, self._prepared, own_order(missing, how.batch_size, share), window // share):
+        encoding = encoders(missing, how)
+        writers = how.workers if encoding == 1 else encoding
+        with pools(how.workers, writers) as (reading, writing):
+            # One batch more than are being encoded, so that no thread waits for the slowest.
+            behind = Behind(writing, writers if encoding == 1 else writers + 1)
+            hand_on = partial(self._encode_here if encoding == 1 else self._encode_behind, behind)
+            share, most = shares(how, encoding)
+            for prepared in ahead(reading, self._prepared, own_order(missing, how.batch_size, share), most):
                 for one in prepared:
-                    self._take(one, behind)
+                    self._take(one, hand_on)
                 if self.tally.done - told >= how.batch_size:
                     told = self.tally.done
                     yield told
-            self._encode(behind)
+            self._encode(hand_on)
             behind.finish()
         if self.tally.done != told:
             yield self.tally.done
@@ -175,29 +176,38 @@ class _Filling:
         except PictureError as error:
             return error.dropped(path)
 
-    def _take(self, prepared: _Prepared | Dropped, behind: Behind) -> None:
+    def _take(self, prepared: _Prepared | Dropped, hand_on: _HandOn) -> None:
         if isinstance(prepared, Dropped):
             self.tally.dropped.append(prepared)
         elif prepared.pixels is None:
             self.tally.reused += 1
         else:
             if self._batch and self._batch[0].entry.placement.target != prepared.entry.placement.target:
-                self._encode(behind)
+                self._encode(hand_on)
             self._batch.append(prepared)
             if len(self._batch) == self._how.batch_size:
-                self._encode(behind)
+                self._encode(hand_on)
 
-    def _encode(self, behind: Behind) -> None:
+    def _encode(self, hand_on: _HandOn) -> None:
         # Another process may have made some since they were read.
         batch = [waiting for waiting in self._batch if not self._has(waiting.entry, waiting.digest)]
         self.tally.reused += len(self._batch) - len(batch)
         self._batch = []
-        if not batch:
-            return
+        if batch:
+            hand_on(batch)
+
+    def _encode_here(self, behind: Behind, batch: Sequence[_Prepared]) -> None:
+        behind.add(partial(self._write, self._made(batch)))
+
+    def _encode_behind(self, behind: Behind, batch: Sequence[_Prepared]) -> None:
+        behind.add(lambda: self._write(self._made(batch)))
+
+    def _made(self, batch: Sequence[_Prepared]) -> list[_Made]:
+        """The latents of a batch that can be used. Runs in a thread where batches are encoded side by side."""
         made = encode(self._codec, [waiting.pixels for waiting in batch if waiting.pixels is not None])
         kept = [pair for pair in zip(batch, made, strict=True) if self._is_usable(*pair)]
-        behind.add(partial(self._write, kept))
-        self.tally.encoded += len(kept)
+        self.tally.count(len(kept))
+        return kept
 
     def _has(self, entry: Entry, digest: str) -> bool:
         return self._store.has(self._latents.key(entry, digest))
@@ -209,18 +219,7 @@ class _Filling:
         self.tally.dropped.append(error.dropped(waiting.entry.sample.path))
         return False
 
-    def _write(self, kept: Sequence[tuple[_Prepared, Latents]]) -> None:
+    def _write(self, kept: Sequence[_Made]) -> None:
         """Runs in a thread."""
         for waiting, latents in kept:
             self._latents.write(waiting.entry, waiting.digest, latents)
-
-
-@contextmanager
-def _threads(workers: int) -> Iterator[tuple[ThreadPoolExecutor, ThreadPoolExecutor]]:
-    """Threads that read and threads that write. Interrupted, they read no more, and write what is encoded."""
-    reading, writing = (ThreadPoolExecutor(workers, f"cache {name}") for name in ("reader", "writer"))
-    try:
-        yield reading, writing
-    finally:
-        reading.shutdown(cancel_futures=True)
-        writing.shutdown()

@@ -15,6 +15,8 @@ from simpletuner.data.cache.keys import LATENT_DTYPE, latent_ingredients, latent
 from simpletuner.data.cache.store import TensorStore
 from simpletuner.data.entries import Entry, printable
 
+_PIXELS_AT_ONCE = 1 << 20
+
 
 class ImageCodec(Protocol):
     """What turns pixels into latents; scaling is inside."""
@@ -97,6 +99,38 @@ class Sparing:
         return self.encode(pixels)
 
 
+def side_by_side(pixels: int, batch_size: int, threads: int) -> int:
+    """How many batches of pictures of so many ``pixels`` a CPU of so many ``threads`` encodes at the same time.
+
+    The operations of small pictures are too short to be divided: batches are divided instead. All of them together
+    have no more pixels than one picture of 1024 px, or than one batch: activations take kilobytes a pixel.
+    """
+    return min(max(_PIXELS_AT_ONCE // (pixels * batch_size), 1), threads)
+
+
+class _OnCores:
+    """A codec on a CPU whose operations leave cores to the batches that are encoded beside this one."""
+
+    def __init__(self, codec: ImageCodec, batch_size: int, threads: int) -> None:
+        self._codec = codec
+        self._batch_size = batch_size
+        self._threads = threads
+
+    def fingerprint(self) -> str:
+        return self._codec.fingerprint()
+
+    def encode(self, pixels: Tensor) -> Latents:
+        beside = side_by_side(pixels.shape[2] * pixels.shape[3], self._batch_size, self._threads)
+        if beside == 1:
+            return self._codec.encode(pixels)
+        # It holds for this thread, and for threads that begin meanwhile.
+        torch.set_num_threads(self._threads // beside)
+        try:
+            return self._codec.encode(pixels)
+        finally:
+            torch.set_num_threads(self._threads)
+
+
 class _InCompany:
     """A codec that never works on one picture alone."""
 
@@ -111,13 +145,16 @@ class _InCompany:
         return Latents(made.mean[: len(pixels)], made.logvar[: len(pixels)])
 
 
-def steady(codec: ImageCodec, batch_size: int) -> ImageCodec:
-    """``codec`` so that a picture's latent does not depend on how many others are encoded beside it.
+def steady(codec: ImageCodec, batch_size: int, threads: int = 1) -> ImageCodec:
+    """``codec`` so that a picture's latent does not depend on how many others are encoded beside it, or when.
 
     On a CPU, torch convolves one picture by another routine than two or more, and the last bits differ. So where
-    ``batch_size`` is above 1, a picture that is left alone is encoded beside a copy of itself.
+    ``batch_size`` is above 1, a picture that is left alone is encoded beside a copy of itself. They differ too with the
+    number of threads that an operation is divided among: of the ``threads`` of the CPU, each of the batches that
+    :func:`side_by_side` allows has its part, also while it is alone.
     """
-    return _InCompany(codec) if batch_size > 1 else codec
+    divided = _OnCores(codec, batch_size, threads) if threads > 1 else codec
+    return _InCompany(divided) if batch_size > 1 else divided
 
 
 def encode(codec: ImageCodec, pixels: Sequence[Tensor]) -> list[Latents]:

@@ -29,6 +29,10 @@ class OmniGenCodec:
         """Hash of weights, configuration and number format, and whether it works in tiles."""
         return self._fingerprint
 
+    def threads(self) -> int:
+        """Those of torch where the VAE is on a CPU, else 1."""
+        return torch.get_num_threads() if self._vae.device.type == "cpu" else 1
+
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Latents:
         """The posterior of pixels (B, 3, H, W) in [-1, 1] in scaled units, (B, 4, h, w) float32 on the CPU.

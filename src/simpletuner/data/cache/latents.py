@@ -123,7 +123,8 @@ class _OnCores:
         beside = side_by_side(pixels.shape[2] * pixels.shape[3], self._batch_size, self._threads)
         if beside == 1:
             return self._codec.encode(pixels)
-        # It holds for this thread, and for threads that begin meanwhile.
+        # A thread's first question takes over what any thread has set last; what it sets after that is its own.
+        torch.get_num_threads()
         torch.set_num_threads(self._threads // beside)
         try:
             return self._codec.encode(pixels)

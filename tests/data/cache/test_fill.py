@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -455,9 +456,10 @@ class Meeting(Pooling):
     def __init__(self) -> None:
         super().__init__()
         self.both = threading.Barrier(2, timeout=20)
+        self.calls = count()
 
     def encode(self, pixels: Tensor) -> Latents:
-        if len(self.shapes) < 2:
+        if next(self.calls) < 2:
             self.both.wait()
         return super().encode(pixels)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import random
 import signal
@@ -9,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -456,7 +456,7 @@ class Meeting(Pooling):
     def __init__(self) -> None:
         super().__init__()
         self.both = threading.Barrier(2, timeout=20)
-        self.calls = count()
+        self.calls = itertools.count()
 
     def encode(self, pixels: Tensor) -> Latents:
         if next(self.calls) < 2:

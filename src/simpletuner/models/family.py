@@ -41,7 +41,7 @@ class Codec(Protocol):
         ...
 
     def threads(self) -> int:
-        """Threads of the CPU that its operations are divided among; 1 on a card."""
+        """Threads of the CPU that batches may be encoded in at the same time; 1 on a card."""
         ...
 
     def encode(self, pixels: Tensor) -> Latents:

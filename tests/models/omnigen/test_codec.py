@@ -80,3 +80,8 @@ def test_a_picture_that_a_narrow_type_cannot_decode_is_decoded_in_float32() -> N
     narrow, wide = (OmniGenCodec(made).decode(latents) for made in (overflowing().half(), overflowing()))
     assert narrow.isfinite().all()
     assert torch.allclose(narrow, wide, atol=2e-2)
+
+
+def test_only_what_never_changes_its_type_is_used_by_several_threads() -> None:
+    assert OmniGenCodec(vae()).threads() == torch.get_num_threads()
+    assert OmniGenCodec(vae().to(torch.bfloat16)).threads() == 1

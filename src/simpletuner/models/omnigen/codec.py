@@ -30,8 +30,8 @@ class OmniGenCodec:
         return self._fingerprint
 
     def threads(self) -> int:
-        """Those of torch where the VAE is on a CPU, else 1."""
-        return torch.get_num_threads() if self._vae.device.type == "cpu" else 1
+        """Those of torch where the VAE is on a CPU in float32; a narrower one may change its type while it encodes."""
+        return torch.get_num_threads() if (self._vae.device.type, self._vae.dtype) == ("cpu", torch.float32) else 1
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Latents:
